@@ -1,0 +1,1 @@
+//! The management interface every image is built on.

@@ -1,0 +1,1 @@
+//! Ambassador for a sharded memcached or Redis fleet.
