@@ -1,1 +1,4 @@
 //! Ambassador for a sharded memcached or Redis fleet.
+
+pub mod config;
+pub mod placement;

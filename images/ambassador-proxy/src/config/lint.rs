@@ -1,0 +1,1 @@
+//! What works, but hardly as intended.

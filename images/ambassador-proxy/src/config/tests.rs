@@ -1,0 +1,1 @@
+//! Accepted and refused files.
