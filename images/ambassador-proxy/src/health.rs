@@ -4,7 +4,7 @@
 //! when something goes wrong or comes back, so the data path pays one relaxed load.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ pub struct Server {
     ejected_at_us: AtomicU64,
     /// The last address its name resolved to; also held by the resolver.
     resolved: Mutex<Option<SocketAddr>>,
-    /// Workers ask for a new look-up by raising this; the resolver takes it back.
-    pub wants_lookup: std::sync::atomic::AtomicBool,
+    /// Raised by workers, taken back by the resolver.
+    wants_lookup: AtomicBool,
 }
 
 /// One pool, as all workers see it.
@@ -40,6 +40,8 @@ pub struct PoolHealth {
     next_return_ms: AtomicU64,
     /// How often a server was ejected.
     pub ejections: AtomicU64,
+    /// Clients of the pool at all workers; the next configuration of the pool counts on.
+    pub clients: Arc<AtomicU32>,
     auto_eject: bool,
     failure_limit: u32,
     retry_timeout: Duration,
@@ -56,7 +58,7 @@ impl Server {
             ejected_until_ms: AtomicU64::new(0),
             ejected_at_us: AtomicU64::new(0),
             resolved: Mutex::new(None),
-            wants_lookup: std::sync::atomic::AtomicBool::new(false),
+            wants_lookup: AtomicBool::new(false),
         }
     }
 
@@ -89,6 +91,16 @@ impl Server {
         self.failures.load(Relaxed)
     }
 
+    /// Asks for a new look-up of its name.
+    pub fn ask_for_lookup(&self) {
+        self.wants_lookup.store(true, Relaxed);
+    }
+
+    /// Whether a look-up was asked for since the last call.
+    pub fn takes_lookup(&self) -> bool {
+        self.wants_lookup.swap(false, Relaxed)
+    }
+
     /// The last good address of its name.
     pub fn resolved(&self) -> Option<SocketAddr> {
         *self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
@@ -117,6 +129,7 @@ impl PoolHealth {
             epoch: AtomicU64::new(1),
             next_return_ms: AtomicU64::new(0),
             ejections: AtomicU64::new(before.map_or(0, |before| before.ejections.load(Relaxed))),
+            clients: before.map_or_else(Arc::default, |before| Arc::clone(&before.clients)),
             auto_eject: pool.auto_eject_hosts,
             failure_limit: pool.server_failure_limit.max(1),
             retry_timeout: pool.server_retry_timeout,

@@ -28,6 +28,7 @@ mod tests;
 mod upstream;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use slab::Slab;
 
@@ -137,6 +138,15 @@ impl Core {
     pub fn accept(&mut self, pool: usize) -> Result<ClientId, &'static [u8]> {
         let now_us = self.fabric.now_us;
         let served = self.fabric.pools[pool].as_mut().ok_or(&b""[..])?;
+        let (limit, clients) = (served.plan.conf.client_connections, &served.plan.health.clients);
+        if clients.fetch_add(1, Relaxed) >= limit && limit > 0 {
+            clients.fetch_sub(1, Relaxed);
+            self.stats.refused_clients.add(1);
+            return Err(match served.protocol {
+                Protocol::Redis => b"-ERR max number of clients reached\r\n",
+                Protocol::Memcache => b"SERVER_ERROR max number of clients reached\r\n",
+            });
+        }
         self.generation = self.generation.wrapping_add(1);
         let entry = self.clients.vacant_entry();
         let id = ClientId { index: entry.key() as u32, generation: self.generation };
@@ -158,9 +168,8 @@ impl Core {
             Some(passing) => passing.upstream.is_none_or(|up| !self.fabric.passing_is_full(up)),
             None => client.takes_requests(),
         };
-        let wants = wants && client.ending == Ending::Open && !client.eof;
         client.paused = !wants;
-        wants
+        wants && client.ending == Ending::Open && !client.eof
     }
 
     /// Bytes have arrived from a client.
@@ -184,6 +193,7 @@ impl Core {
     pub fn client_resume(&mut self, index: u32) {
         let client = &mut self.clients[index as usize];
         client.resumed = false;
+        client.paused = false;
         take_remainder(client, &mut self.fabric);
         self.after_client(index);
     }
@@ -285,10 +295,11 @@ impl Core {
         self.fabric.bytes -= client.accounted;
         if let Some(upstream) = client.passing.as_ref().and_then(|passing| passing.upstream) {
             // The server has half a request, which only closing can end.
-            self.upstream_gone(upstream, Failure::Closed);
+            self.drop_half_request(upstream);
         }
         let pool = self.fabric.pool(client.pool);
         pool.clients -= 1;
+        pool.plan.health.clients.fetch_sub(1, Relaxed);
         pool.plan.counters.pool.client_connections.sub(1);
         self.resumed.retain(|&resumed| resumed != index);
         self.retire_pool_if_empty(client.pool);

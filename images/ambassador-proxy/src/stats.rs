@@ -109,7 +109,7 @@ counters! {
 #[derive(Debug)]
 pub struct PoolCounters {
     /// For the pool itself.
-    pub pool: PoolStats,
+    pub pool: Arc<PoolStats>,
     /// For each server, in the order of the configuration.
     pub servers: Vec<Arc<ServerStats>>,
 }

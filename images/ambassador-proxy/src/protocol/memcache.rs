@@ -328,8 +328,6 @@ pub enum ReplyKind {
     Meta,
     /// After the line `MN`, which is the proxy's own mark.
     MetaQuiet,
-    /// After `END`, or an error.
-    Stats,
 }
 
 /// Finds the end of one reply.
@@ -398,7 +396,6 @@ fn line_of_reply(line: &[u8], kind: ReplyKind) -> Result<(usize, bool), Protocol
         ReplyKind::Values if line.starts_with(b"VALUE ") => 3,
         ReplyKind::Meta | ReplyKind::MetaQuiet if line.starts_with(b"VA ") => 1,
         ReplyKind::MetaQuiet => return Ok((0, line == b"MN\r\n")),
-        ReplyKind::Stats => return Ok((0, !line.starts_with(b"STAT "))),
         ReplyKind::Values | ReplyKind::Meta => return Ok((0, true)),
     };
     let length = line

@@ -7,7 +7,7 @@ const COMPACT_BYTES: usize = 256 * 1024;
 
 /// A queue of bytes, contiguous so that one `write` takes all of it.
 #[derive(Debug, Default)]
-pub struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     sent: usize,
 }
@@ -15,37 +15,37 @@ pub struct Buffer {
 impl Buffer {
     /// Bytes not sent yet.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len() - self.sent
     }
 
     /// Whether everything has been sent.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.len() == self.sent
     }
 
     /// What is to be sent next.
     #[inline]
-    pub fn pending(&self) -> &[u8] {
+    pub(crate) fn pending(&self) -> &[u8] {
         &self.bytes[self.sent..]
     }
 
     /// The end of the queue, to append to.
     #[inline]
-    pub fn tail(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
     /// Appends.
     #[inline]
-    pub fn extend(&mut self, bytes: &[u8]) {
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Removes what has been sent.
     #[inline]
-    pub fn consume(&mut self, sent: usize) {
+    pub(crate) fn consume(&mut self, sent: usize) {
         self.sent += sent;
         if self.sent == self.bytes.len() {
             self.clear(KEEP_BYTES);
@@ -56,7 +56,7 @@ impl Buffer {
     }
 
     /// Empties the buffer; room beyond `keep_bytes` is given back.
-    pub fn clear(&mut self, keep_bytes: usize) {
+    pub(crate) fn clear(&mut self, keep_bytes: usize) {
         self.sent = 0;
         if self.bytes.capacity() > keep_bytes {
             self.bytes = Vec::new();

@@ -233,7 +233,10 @@ impl Client {
         match self.ending {
             Ending::Now => true,
             Ending::AfterReplies => self.slots.is_empty() && self.out.is_empty(),
-            Ending::Open => self.eof && self.slots.is_empty() && self.out.is_empty(),
+            Ending::Open => {
+                let waits = self.paused || self.resumed;
+                self.eof && self.slots.is_empty() && self.out.is_empty() && !waits
+            }
         }
     }
 

@@ -159,6 +159,7 @@ impl Fabric {
             streaming: false,
             blocked_by: 0,
             owner,
+            release_when_sent: false,
             unsent: 0,
             touched: true,
             resumed: false,
@@ -208,6 +209,7 @@ impl Fabric {
         let up = &mut self.upstreams[upstream as usize];
         let (pool, server, resp3) = (up.pool, up.server, up.resp3);
         up.owner = None;
+        up.release_when_sent = false;
         let keep = up.is_idle()
             && !resp3
             && server.is_some_and(|server| self.pool(pool).keep_spare(server, upstream));

@@ -49,6 +49,8 @@ pub(crate) struct Pool {
     /// Clients connected through this worker.
     pub(crate) clients: u32,
     pub(crate) links: Vec<Links>,
+    /// The configuration has lost it; it goes when its last connection does.
+    pub(crate) leaving: bool,
     placement: Placement,
     epoch: u64,
     fail_fast: bool,
@@ -65,6 +67,7 @@ impl Pool {
             timeout_us: conf.timeout.map(|timeout| timeout.as_micros() as u64),
             clients: 0,
             links,
+            leaving: false,
             placement: conf.placement(),
             epoch: 0,
             fail_fast: conf.eject_mode == EjectMode::FailFast,

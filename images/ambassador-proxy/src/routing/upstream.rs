@@ -112,6 +112,8 @@ pub(crate) struct Upstream {
     pub(crate) blocked_by: u32,
     /// The client whose large request has this connection for itself.
     pub(crate) owner: Option<ClientId>,
+    /// That client's request has its reply, or wants none: free when all is sent.
+    pub(crate) release_when_sent: bool,
     /// Requests put in `out` since it was last empty.
     pub(crate) unsent: u64,
     pub(crate) touched: bool,
@@ -166,6 +168,14 @@ impl Upstream {
             _ => NEVER,
         };
         connect.min(next).min(last)
+    }
+
+    /// Whether anyone but `client` waits for a reply.
+    pub(crate) fn others_wait(&self, client: ClientId) -> bool {
+        self.fifo.iter().any(|expect| match expect.to {
+            For::Client { id, .. } => id != client,
+            For::Handshake | For::Nobody => false,
+        })
     }
 
     pub(crate) fn footprint(&self) -> usize {
