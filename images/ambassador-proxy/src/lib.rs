@@ -3,6 +3,7 @@
 pub mod config;
 pub mod fleet;
 pub mod health;
+pub mod locate;
 pub mod placement;
 pub mod protocol;
 pub mod routing;

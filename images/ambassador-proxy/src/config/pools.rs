@@ -334,7 +334,7 @@ impl Reader {
                 self.wrong(value.line, path, found, &expected);
             }
         }
-        self.check(&draft);
+        self.check(&draft, self.problems.len() == problems_before);
         if let (Some(listen), true) = (draft.listen, self.problems.len() == problems_before) {
             self.pools.push(PoolConfig {
                 listen,
@@ -343,8 +343,9 @@ impl Reader {
         }
     }
 
-    /// What only shows when all keys of a pool are known.
-    fn check(&mut self, draft: &Draft) {
+    /// What only shows when all keys of a pool are known. Keys contradict each other only if
+    /// each is `sound`: a misspelt `redis` would make nonsense of what follows from it.
+    fn check(&mut self, draft: &Draft, sound: bool) {
         let pool = &draft.pool;
         let redis = pool.protocol == Protocol::Redis;
         let line_of = |key: &str| draft.seen.get(key).copied();
@@ -382,7 +383,7 @@ impl Reader {
             ),
         ];
         for (key, broken, expected) in rules {
-            if let (Some(line), true) = (line_of(key), broken) {
+            if let (Some(line), true) = (line_of(key), sound && broken) {
                 let found = format!("{key:?} in a {} pool", pool.protocol);
                 self.wrong(line, format!("{}.{key}", pool.name), found, expected);
             }

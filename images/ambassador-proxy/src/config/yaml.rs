@@ -13,7 +13,7 @@ use super::Problem;
 /// Largest file read, in bytes: some ten thousand pools.
 const TEXT_BYTES_MAX: usize = 4 << 20;
 /// Most nodes in a tree, so that aliases of aliases stay small.
-const NODES_MAX: usize = 1 << 19;
+const NODES_MAX: usize = 1 << 17;
 /// Deepest nesting; pools need three levels.
 const DEPTH_MAX: usize = 8;
 
@@ -109,7 +109,7 @@ where
 
     fn next(&mut self) -> Result<(Event<'t>, u32), Problem> {
         match self.events.next() {
-            Some(Ok((event, span))) => Ok((event, line_of(span.start.line()))),
+            Some(Ok((event, span))) => Ok((absent(event, &span), line_of(span.start.line()))),
             Some(Err(error)) => {
                 let line = line_of(error.marker().line());
                 Err(problem(
@@ -128,7 +128,7 @@ where
             return Err(problem(line, "deeper nesting".into(), expected));
         }
         let (kind, anchor) = match event {
-            Event::Scalar(text, style, anchor, None) => (scalar(&text, style), anchor),
+            Event::Scalar(text, _, anchor, None) => (Kind::Scalar(text.into_owned()), anchor),
             Event::SequenceStart(_, anchor, None) => (self.list(depth)?, anchor),
             Event::MappingStart(_, anchor, None) => (self.map(depth)?, anchor),
             Event::Alias(anchor) => return self.alias(anchor, line),
@@ -191,14 +191,17 @@ where
     }
 }
 
-/// The text of a scalar. A plain one loses no character that YAML gives a meaning to.
-fn scalar(text: &str, style: ScalarStyle) -> Kind {
-    let text = match style {
-        // An absent value is shown by some parsers as a tilde that nobody wrote.
-        ScalarStyle::Plain => text.trim_matches(['\r', '\n']),
-        _ => text,
-    };
-    Kind::Scalar(text.into())
+/// The parser shows an absent value as a tilde, which is a password like any other here.
+/// What nobody wrote takes no room in the file; it becomes the empty text.
+fn absent<'t>(event: Event<'t>, span: &Span) -> Event<'t> {
+    match event {
+        Event::Scalar(_, ScalarStyle::Plain, anchor, tag)
+            if span.start.index() == span.end.index() =>
+        {
+            Event::Scalar("".into(), ScalarStyle::Plain, anchor, tag)
+        }
+        event => event,
+    }
 }
 
 fn size(node: &Node) -> usize {
