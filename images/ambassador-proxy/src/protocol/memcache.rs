@@ -303,14 +303,17 @@ fn meta(parsed: &mut Line, mut tokens: Tokens<'_>, keys: &mut Vec<Span>, name: &
 /// A command without a key.
 fn global(parsed: &mut Line, name: &[u8], tokens: Tokens<'_>) {
     let line = tokens.line;
-    let last = tokens.last();
+    let (mut arguments, mut last) = (0, None);
+    for token in tokens {
+        (arguments, last) = (arguments + 1, Some(token));
+    }
     parsed.noreply = last.is_some_and(|last| last.of(line) == b"noreply");
     parsed.verb = match name {
         b"version" => Verb::Version,
         b"quit" => Verb::Quit,
-        b"verbosity" if last.is_some() => Verb::Verbosity,
+        b"verbosity" if (1..=2).contains(&arguments) => Verb::Verbosity,
         b"flush_all" => Verb::FlushAll,
-        b"stats" => Verb::Stats,
+        b"stats" if arguments == 0 => Verb::Stats,
         b"mn" => Verb::MetaNop,
         _ => Verb::Bad("ERROR"),
     };
