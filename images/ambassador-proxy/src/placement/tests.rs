@@ -107,6 +107,29 @@ fn weights_decide_the_number_of_points() {
     assert_eq!(shares(&[("a:1", 100_000), ("b:1", 1)]), [316, 0]);
 }
 
+/// Weights at which a ring of exact fractions would have one digest more; the numbers are those
+/// of the original's arithmetic in C.
+#[test]
+fn weights_are_rounded_as_floats() {
+    let points = |weight: u32, total: u32, live: u32| {
+        let rest = total - weight - (live - 2);
+        let others = (2..live).map(|_| 1).chain([rest]);
+        let list: Vec<Member> = std::iter::once(weight)
+            .chain(others)
+            .map(|weight| Member {
+                label: "a".into(),
+                weight,
+            })
+            .collect();
+        Ring::build(Distribution::Ketama, &list, &vec![true; list.len()]).shares()[0]
+    };
+    assert_eq!(points(29, 60, 3), 228, "exactly 232");
+    assert_eq!(points(58, 60, 3), 460, "exactly 464");
+    assert_eq!(points(61, 120, 3), 240, "exactly 244");
+    assert_eq!(points(13, 176, 22), 256, "exactly 260");
+    assert_eq!(points(168, 528, 33), 1676, "exactly 1680");
+}
+
 #[test]
 fn the_hash_tag_is_the_first_non_empty_pair_only() {
     let rules = Rules {

@@ -44,6 +44,32 @@ fn every_key_goes_where_nutcracker_sends_it() {
     println!("{compared} placements compared");
 }
 
+/// Pools whose points would be others in exact arithmetic.
+#[test]
+fn weights_are_rounded_as_nutcracker_rounds_them() {
+    let mut random = Random::from_environment();
+    let dir = tempfile::tempdir().unwrap();
+    let fleet = Fleet::start(&dir, &mut random);
+    let mut config = String::new();
+    for (index, weights) in [[29, 1, 30], [58, 1, 61], [1, 174, 5]].iter().enumerate() {
+        let socket = dir.path().join(format!("rounding-{index}"));
+        writeln!(config, "rounding{index}:\n  listen: {}", socket.display()).unwrap();
+        config.push_str("  hash: murmur\n  redis: true\n  servers:\n");
+        for (address, weight) in fleet.addresses.iter().zip(weights) {
+            writeln!(config, "   - {}:{weight}", spelled(address)).unwrap();
+        }
+    }
+    let _nutcracker = Nutcracker::start(&config);
+    for pool in &parse_pools(Path::new("nutcracker.yml"), &config)
+        .unwrap()
+        .pools
+        .0
+    {
+        let keys = random_keys(pool, 5 * KEYS_PER_POOL, &mut random);
+        compare(&fleet, pool, &pool.placement(), &keys, &config);
+    }
+}
+
 #[test]
 fn keys_of_an_ejected_server_go_where_nutcracker_sends_them() {
     let mut random = Random::from_environment();
