@@ -1,0 +1,40 @@
+//! How an image's `main` enters.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, Command};
+
+use crate::settings::{ConfigError, FileSettings, Invocation, Loaded, ProcessEnvironment, load};
+use crate::{Image, healthcheck};
+
+/// Loads the configuration of this process and runs the image with it; says what went wrong.
+///
+/// The exit code is 0 when asked to stop (or for help), 2 for a wrong configuration (any
+/// [`ConfigError`] in the chain of the error that `run` gives), 1 for every other failure, and
+/// what `run` gives otherwise. `healthcheck` is answered here; `check` and the image's own
+/// subcommands reach `run` in [`Loaded::subcommand`].
+pub fn enter<A: Args>(
+    image: &Image,
+    command: Command,
+    file: impl FnOnce(&Path) -> Result<FileSettings, ConfigError>,
+    run: impl FnOnce(Loaded<A>) -> anyhow::Result<ExitCode>,
+) -> ExitCode {
+    match load(
+        image,
+        command,
+        std::env::args_os(),
+        &ProcessEnvironment,
+        file,
+    ) {
+        Err(error) => error.report(image.name),
+        Ok(Invocation::Healthcheck(request)) => healthcheck::main(&request),
+        Ok(Invocation::Program(loaded)) => run(*loaded).unwrap_or_else(|error| {
+            crate::logging::last_words(image.name, &error);
+            let config = error
+                .chain()
+                .any(<dyn std::error::Error>::is::<ConfigError>);
+            ExitCode::from(if config { 2 } else { 1 })
+        }),
+    }
+}
