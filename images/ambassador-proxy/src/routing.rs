@@ -302,6 +302,9 @@ impl Core {
         pool.plan.health.clients.fetch_sub(1, Relaxed);
         pool.plan.counters.pool.client_connections.sub(1);
         self.resumed.retain(|&resumed| resumed != index);
+        if client.touched {
+            self.touched.retain(|&touched| touched != index);
+        }
         self.retire_pool_if_empty(client.pool);
     }
 

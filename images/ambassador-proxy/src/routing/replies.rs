@@ -426,6 +426,9 @@ impl Core {
             self.forget_blocked(upstream);
         }
         self.fabric.resumed.retain(|&resumed| resumed != upstream);
+        if up.touched {
+            self.fabric.touched.retain(|&touched| touched != upstream);
+        }
         self.retire_pool_if_empty(up.pool);
     }
 
