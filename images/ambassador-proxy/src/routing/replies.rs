@@ -169,7 +169,11 @@ impl Core {
                     up.stats.responses.add(1);
                     up.stats.response_bytes.add(length as u64);
                     let piece = Piece { bytes: &rest[..length], first, last: true };
-                    self.hand_out(upstream, expect, piece)?;
+                    if let Err(failure) = self.hand_out(upstream, expect, piece) {
+                        // The reply was not handed out, so its request fails with the others.
+                        self.fabric.upstreams[upstream as usize].fifo.push_front(expect);
+                        return Err(failure);
+                    }
                     at += length;
                 }
                 Ok(Scan::More { need }) => {
