@@ -66,7 +66,8 @@ pub const PASSING_BYTES: usize = 256 * 1024;
 const PASSING_BYTES_HIGH: usize = 256 * 1024;
 /// A reply above this length is passed on as it comes.
 pub const REPLY_PIECE_BYTES: usize = 64 * 1024;
-/// How long a client may keep a server's connection from being read for others, in µs.
+/// How long a client may keep a server's connection from being read for others, in µs; no longer
+/// than half the timeout of the pool, so that their requests do not time out.
 const BLOCK_US_MAX: u64 = 5_000_000;
 
 /// See the module.
@@ -79,6 +80,8 @@ pub struct Core {
     generation: u32,
     /// Clients that keep servers from being read.
     blocking: usize,
+    /// When to look at them next, in µs.
+    look_at_us: u64,
     stats: Arc<WorkerStats>,
 }
 
@@ -104,6 +107,7 @@ impl Core {
             resumed: Vec::new(),
             generation: 0,
             blocking: 0,
+            look_at_us: upstream::NEVER,
             stats,
         }
     }
@@ -323,11 +327,7 @@ impl Core {
     /// The time by which [`Core::expire`] is to be called, in µs; `u64::MAX` for never.
     #[inline]
     pub fn next_deadline_us(&self) -> u64 {
-        if self.blocking > 0 {
-            let look = self.fabric.now_us + BLOCK_US_MAX / 8;
-            return self.fabric.next_deadline_us.min(look);
-        }
-        self.fabric.next_deadline_us
+        self.fabric.next_deadline_us.min(self.look_at_us)
     }
 
     /// Fails what has waited too long.
@@ -336,23 +336,33 @@ impl Core {
         if now_us >= self.fabric.next_deadline_us {
             self.expire_requests();
         }
-        if self.blocking > 0 {
+        if now_us >= self.look_at_us {
             self.cut_off_slow_clients(now_us);
         }
     }
 
     /// Closes clients that have kept a server from being read for others for too long.
     fn cut_off_slow_clients(&mut self, now_us: u64) {
+        self.look_at_us = upstream::NEVER;
         for (index, client) in &mut self.clients {
-            if client.blocks.is_empty() || now_us < client.blocks_since_us + BLOCK_US_MAX {
+            if client.blocks.is_empty() || client.ending == Ending::Now {
                 continue;
             }
             let id = client.id;
-            let upstreams = &self.fabric.upstreams;
-            let others_wait = client.blocks.iter().any(|&up| {
-                upstreams.get(up as usize).is_some_and(|up| up.others_wait(id))
-            });
-            if others_wait {
+            let since_us = client.blocks_since_us;
+            let blocked = client.blocks.iter().map(|&up| &self.fabric.upstreams[up as usize]);
+            let cut_us = blocked.clone().map(|up| since_us + up.patience_us()).min();
+            let cut_us = cut_us.unwrap_or(upstream::NEVER);
+            if now_us < cut_us {
+                self.look_at_us = self.look_at_us.min(cut_us);
+                continue;
+            }
+            let others_wait = blocked
+                .filter(|up| now_us >= since_us + up.patience_us())
+                .any(|up| up.others_wait(id));
+            if !others_wait {
+                self.look_at_us = self.look_at_us.min(now_us + BLOCK_US_MAX / 8);
+            } else {
                 self.stats.slow_clients.add(1);
                 client.end(Ending::Now);
                 touch(client, &mut self.touched);
@@ -393,7 +403,12 @@ fn unblock(client: &mut Client, fabric: &mut Fabric) {
     for upstream in client.blocks.drain(..) {
         let Some(up) = fabric.upstreams.get_mut(upstream as usize) else { continue };
         up.blocked_by = up.blocked_by.saturating_sub(1);
-        if up.blocked_by == 0 && !up.resumed {
+        if up.blocked_by > 0 {
+            continue;
+        }
+        let deadline_us = up.restart_clocks(fabric.now_us);
+        fabric.next_deadline_us = fabric.next_deadline_us.min(deadline_us);
+        if !up.resumed {
             up.resumed = true;
             fabric.resumed.push(upstream);
         }

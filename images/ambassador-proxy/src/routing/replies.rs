@@ -269,7 +269,9 @@ impl Core {
                 client.blocks_since_us = self.fabric.now_us;
             }
             client.blocks.push(upstream);
-            self.fabric.upstreams[upstream as usize].blocked_by += 1;
+            let up = &mut self.fabric.upstreams[upstream as usize];
+            up.blocked_by += 1;
+            self.look_at_us = self.look_at_us.min(client.blocks_since_us + up.patience_us());
         }
         if !client.out.is_empty() || client.is_finished() {
             touch(client, &mut self.touched);
