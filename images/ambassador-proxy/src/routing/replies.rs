@@ -223,15 +223,18 @@ impl Core {
         if piece.first {
             self.judge(upstream, piece.bytes)?;
         }
+        let owned = self.fabric.upstreams[upstream as usize].owner.is_some();
         let (id, seq, fragment) = match expect.to {
             For::Client { id, seq, fragment } => (id, seq, fragment),
             For::Handshake => return self.greeted(upstream, piece.bytes),
             For::Nobody => {
                 self.stats.late_replies.add(u64::from(piece.last));
+                if owned && piece.last {
+                    self.finish_passing(upstream);
+                }
                 return Ok(());
             }
         };
-        let owned = self.fabric.upstreams[upstream as usize].owner.is_some();
         if let Some(client) = self.clients.get_mut(id.index as usize)
             && client.id == id
         {
