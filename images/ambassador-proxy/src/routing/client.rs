@@ -132,6 +132,8 @@ pub(crate) struct Client {
     pub(crate) ending: Ending,
     /// The client sends no more.
     pub(crate) eof: bool,
+    /// It has sent requests that get no reply; where those are in the order nobody can tell.
+    pub(crate) silent: bool,
     /// No request is taken until all replies before it have been sent on.
     pub(crate) barrier: bool,
     pub(crate) passing: Option<Passing>,
@@ -172,6 +174,7 @@ impl Client {
             out: Buffer::default(),
             ending: Ending::Open,
             eof: false,
+            silent: false,
             barrier: false,
             passing: None,
             blocks: Vec::new(),

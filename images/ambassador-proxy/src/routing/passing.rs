@@ -3,7 +3,8 @@
 //! Such a request has a connection to its server for itself: on a shared one, a client that stalls
 //! in the middle of a value would keep all others waiting. It is alone in its client's order: it
 //! begins when all earlier replies have been sent on, and nothing is taken after it until its own
-//! reply has been, so that order holds across the two connections.
+//! reply has been, so that order holds across the two connections. Where requests get no reply
+//! (memcached's `noreply`) nothing could tell their order, so those clients' requests are held.
 
 use super::client::{Client, Ending, Passing, Scanner, Tail};
 use super::fabric::Fabric;
@@ -27,7 +28,7 @@ pub(super) enum Begun {
 
 /// Where a large request is to go.
 enum Destination {
-    Key { start: usize, end: usize, kind: ReplyKind, noreply: bool },
+    Key { start: usize, end: usize, kind: ReplyKind },
     Refused(Vec<u8>),
 }
 
@@ -53,18 +54,14 @@ pub(super) fn begin(
     let mut passing = Passing { upstream: None, tail, refusal: None };
     match destination {
         Destination::Refused(refusal) => passing.refusal = Some(refusal),
-        Destination::Key { start, end, kind, noreply } => {
-            let seq = (!noreply).then(|| client.expect_reply());
+        Destination::Key { start, end, kind } => {
+            let seq = client.expect_reply();
             match open(client, fabric, &bytes[start..end], seq, kind) {
                 Ok(upstream) => {
                     fabric.upstreams[upstream as usize].out.extend(&bytes[..ready]);
                     passing.upstream = Some(upstream);
                 }
-                Err(failure) => {
-                    if let Some(seq) = seq {
-                        fail(client, fabric, seq, failure);
-                    }
-                }
+                Err(failure) => fail(client, fabric, seq, failure),
             }
         }
     }
@@ -85,12 +82,11 @@ fn destination(
             let tail = Tail::Memcache(line.body_bytes);
             let kind = reply_kind(line.verb);
             let destination = match (line.verb, scanner.keys.first()) {
-                (Verb::Store | Verb::Meta { quiet: false }, Some(key)) => Destination::Key {
-                    start: key.start as usize,
-                    end: key.end as usize,
-                    kind,
-                    noreply: line.noreply,
-                },
+                (Verb::Store | Verb::Meta { quiet: false }, Some(key))
+                    if !line.noreply && !client.silent =>
+                {
+                    Destination::Key { start: key.start as usize, end: key.end as usize, kind }
+                }
                 (Verb::Bad(error), _) => Destination::Refused(format!("{error}\r\n").into_bytes()),
                 _ => return None,
             };
@@ -116,7 +112,6 @@ fn destination(
                         start: key.start as usize,
                         end: key.end as usize,
                         kind: ReplyKind::Line,
-                        noreply: false,
                     }
                 }
             };
@@ -130,7 +125,7 @@ fn open(
     client: &Client,
     fabric: &mut Fabric,
     key: &[u8],
-    seq: Option<u64>,
+    seq: u64,
     kind: ReplyKind,
 ) -> Result<u32, Failure> {
     fabric.admits()?;
@@ -138,11 +133,9 @@ fn open(
     let server = fabric.pool(client.pool).locate(key, now_us)?;
     let upstream = fabric.open_for_passing(sender(client), server)?;
     let up = &mut fabric.upstreams[upstream as usize];
-    if let Some(seq) = seq {
-        // The clock of the timeout starts when the whole request has been passed on.
-        let to = For::Client { id: client.id, seq, fragment: WHOLE };
-        up.fifo.push_back(Expect { to, kind, deadline_us: NEVER });
-    }
+    // The clock of the timeout starts when the whole request has been passed on.
+    let to = For::Client { id: client.id, seq, fragment: WHOLE };
+    up.fifo.push_back(Expect { to, kind, deadline_us: NEVER });
     up.stats.requests.add(1);
     Ok(upstream)
 }
@@ -190,7 +183,7 @@ fn complete(client: &mut Client, fabric: &mut Fabric) {
     let deadline_us = up.timeout_us.map_or(NEVER, |timeout| now_us + timeout);
     match up.fifo.back_mut() {
         Some(expect) if expect.to != For::Handshake => expect.deadline_us = deadline_us,
-        // The reply came before the request was complete, or none is wanted.
+        // The reply came before the request was complete.
         _ => up.release_when_sent = true,
     }
     fabric.next_deadline_us = fabric.next_deadline_us.min(deadline_us);

@@ -113,7 +113,7 @@ pub(crate) struct Upstream {
     pub(crate) blocked_by: u32,
     /// The client whose large request has this connection for itself.
     pub(crate) owner: Option<ClientId>,
-    /// That client's request has its reply, or wants none: free when all is sent.
+    /// That client's request has its reply: free when all is sent.
     pub(crate) release_when_sent: bool,
     /// Requests put in `out` since it was last empty.
     pub(crate) unsent: u64,
