@@ -203,9 +203,9 @@ impl Upstream {
         self.out.len() + self.remainder.len()
     }
 
-    /// Whether nothing is on its way in either direction.
+    /// Whether nothing is on its way in either direction, nor part of a large request to come.
     pub(crate) fn is_idle(&self) -> bool {
-        self.fifo.is_empty() && self.out.is_empty()
+        self.fifo.is_empty() && self.out.is_empty() && self.owner.is_none()
     }
 }
 
