@@ -103,6 +103,15 @@ impl Core {
         if release {
             self.fabric.release(upstream);
         }
+        self.close_if_left_behind(upstream);
+    }
+
+    /// Closes a connection whose server is no longer of the pool once it has done its work.
+    fn close_if_left_behind(&mut self, upstream: u32) {
+        let up = &self.fabric.upstreams[upstream as usize];
+        if up.server.is_none() && up.is_idle() && !up.dead {
+            self.fabric.bury(upstream);
+        }
     }
 
     /// Whether the driver is to read from this connection now. If not, it will be listed as
@@ -138,10 +147,7 @@ impl Core {
             return;
         }
         self.fabric.account_upstream(upstream);
-        let up = &self.fabric.upstreams[upstream as usize];
-        if up.server.is_none() && up.is_idle() && !up.dead {
-            self.fabric.bury(upstream);
-        }
+        self.close_if_left_behind(upstream);
     }
 
     /// Hands out the replies in `bytes`. Returns how many bytes are done with.
