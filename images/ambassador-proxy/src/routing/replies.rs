@@ -61,7 +61,9 @@ impl Core {
 
     /// The driver has begun to connect.
     pub fn upstream_connecting(&mut self, upstream: u32) {
-        self.fabric.upstreams[upstream as usize].link = Link::Connecting;
+        let up = &mut self.fabric.upstreams[upstream as usize];
+        up.link = Link::Connecting;
+        self.fabric.next_deadline_us = self.fabric.next_deadline_us.min(up.connect_deadline_us);
     }
 
     /// The connection is up.
