@@ -133,7 +133,7 @@ fn open(
     let server = fabric.pool(client.pool).locate(key, now_us)?;
     let upstream = fabric.open_for_passing(sender(client), server)?;
     let up = &mut fabric.upstreams[upstream as usize];
-    // The clock of the timeout starts when the whole request has been passed on.
+    // The clock runs while bytes wait for the server, and from the end of the request on.
     let to = For::Client { id: client.id, seq, fragment: WHOLE };
     up.fifo.push_back(Expect { to, kind, deadline_us: NEVER });
     up.stats.requests.add(1);
@@ -159,6 +159,7 @@ pub(super) fn pass(client: &mut Client, fabric: &mut Fabric, bytes: &[u8]) -> us
         up.stats.request_bytes.add(taken as u64);
         fabric.touch(upstream);
         fabric.account_upstream(upstream);
+        fabric.watch_passing(upstream, false);
     }
     if passing.tail.is_done() {
         complete(client, fabric);
@@ -182,9 +183,11 @@ fn complete(client: &mut Client, fabric: &mut Fabric) {
     let up = &mut fabric.upstreams[upstream as usize];
     let deadline_us = up.timeout_us.map_or(NEVER, |timeout| now_us + timeout);
     match up.fifo.back_mut() {
-        Some(expect) if expect.to != For::Handshake => expect.deadline_us = deadline_us,
+        // It may have timed out already; then its time is not to begin again.
+        Some(Expect { to: For::Nobody, .. }) => {}
+        Some(expect) => expect.deadline_us = deadline_us,
         // The reply came before the request was complete.
-        _ => up.release_when_sent = true,
+        None => up.release_when_sent = true,
     }
     fabric.next_deadline_us = fabric.next_deadline_us.min(deadline_us);
 }

@@ -101,6 +101,10 @@ impl Core {
                 client.resumed = true;
                 self.resumed.push(owner.index);
             }
+            let client = self.clients.get(owner.index as usize);
+            if client.is_some_and(|client| client.id == owner && client.passing.is_some()) {
+                self.fabric.watch_passing(upstream, true);
+            }
         }
         if release {
             self.fabric.release(upstream);
