@@ -281,7 +281,11 @@ fn answer(client: &mut Client, fabric: &mut Fabric, local: Local, frame: &[u8], 
         }
         Local::Hello => {
             let words: Vec<&[u8]> = args[1..].iter().map(|span| span.of(frame)).collect();
-            match hello(client, fabric, &words) {
+            let before = client.session.resp3;
+            let verdict = hello(client, fabric, &words);
+            // Another protocol is another connection; what was asked on this one comes first.
+            client.barrier |= client.session.resp3 != before;
+            match verdict {
                 Ok(()) => push_hello(&mut out, client),
                 Err(error) => out.extend_from_slice(error.as_bytes()),
             }
@@ -304,6 +308,7 @@ fn answer(client: &mut Client, fabric: &mut Fabric, local: Local, frame: &[u8], 
             push_bulk(&mut out, (micros % 1_000_000).to_string().as_bytes());
         }
         Local::Reset => {
+            client.barrier |= client.session.resp3;
             client.session = Default::default();
             client.session.authenticated = fabric.pool(client.pool).plan.conf.redis_auth.is_none();
             out.extend_from_slice(b"+RESET\r\n");
