@@ -30,6 +30,8 @@ pub(super) enum Begun {
 enum Destination {
     Key { start: usize, end: usize, kind: ReplyKind },
     Refused(Vec<u8>),
+    /// Not even an answer.
+    Closed,
 }
 
 /// Begins to pass on the request at the start of `bytes`, which is at least `need` bytes long.
@@ -45,14 +47,20 @@ pub(super) fn begin(
         }
         return Begun::Held;
     };
-    if client.in_flight() > 0 {
+    if client.in_flight() > 0 && !matches!(destination, Destination::Closed) {
         client.barrier = true;
         client.paused = true;
         return Begun::Waiting;
     }
+    if let Destination::Closed = destination {
+        fabric.pool(client.pool).plan.counters.pool.client_err.add(1);
+        client.end(Ending::Now);
+        return Begun::Held;
+    }
     client.scanner.reset();
     let mut passing = Passing { upstream: None, tail, refusal: None };
     match destination {
+        Destination::Closed => {}
         Destination::Refused(refusal) => passing.refusal = Some(refusal),
         Destination::Key { start, end, kind } => {
             let seq = client.expect_reply();
@@ -81,7 +89,9 @@ fn destination(
             let line = scanner.line()?;
             let tail = Tail::Memcache(line.body_bytes);
             let kind = reply_kind(line.verb);
+            let closes = line.strict_closes && fabric.pool(client.pool).strict;
             let destination = match (line.verb, scanner.keys.first()) {
+                _ if closes => Destination::Closed,
                 (Verb::Store | Verb::Meta { quiet: false }, Some(key))
                     if !line.noreply && !client.silent =>
                 {
@@ -97,6 +107,9 @@ fn destination(
             let name = scanner.args.first()?.of(bytes);
             let tail = Tail::Redis(resp::RequestTail::new(scanner.args_left()));
             let destination = match admit(client, fabric, name, args) {
+                Err(refusal) if super::redis::closes(client, fabric, &refusal) => {
+                    Destination::Closed
+                }
                 Err(refusal) => Destination::Refused(refusal.into_bytes()),
                 Ok(command) => {
                     let key = match command.route {
@@ -172,11 +185,7 @@ fn complete(client: &mut Client, fabric: &mut Fabric) {
     let Some(passing) = client.passing.take() else { return };
     client.barrier = true;
     if let Some(refusal) = passing.refusal {
-        if fabric.pool(client.pool).strict {
-            client.end(Ending::Now);
-        } else {
-            client.answer(&refusal);
-        }
+        client.answer(&refusal);
     }
     let Some(upstream) = passing.upstream else { return };
     let now_us = fabric.now_us;

@@ -103,13 +103,18 @@ pub(super) fn admit(
 /// Answers with an error; a strict pool closes without a word instead, but for `NOAUTH`.
 #[cold]
 fn refuse(client: &mut Client, fabric: &mut Fabric, refusal: &str) {
-    let pool = fabric.pool(client.pool);
-    if pool.strict && !refusal.starts_with("-NOAUTH") {
+    if closes(client, fabric, refusal) {
+        let pool = fabric.pool(client.pool);
         pool.plan.counters.pool.client_err.add(1);
         client.end(Ending::Now);
     } else {
         client.answer(refusal.as_bytes());
     }
+}
+
+/// Whether the connection closes in place of this error.
+pub(super) fn closes(client: &Client, fabric: &mut Fabric, refusal: &str) -> bool {
+    fabric.pool(client.pool).strict && !refusal.starts_with("-NOAUTH")
 }
 
 /// Who the client is to the fabric.
