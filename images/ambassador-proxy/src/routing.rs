@@ -446,7 +446,14 @@ fn take_requests(client: &mut Client, fabric: &mut Fabric, bytes: &[u8]) -> usiz
             client.paused = true;
             return at;
         }
-        match client.scanner.scan(&bytes[at..]) {
+        let scanned = client.scanner.scan(&bytes[at..]);
+        if let Ok(Scan::Done(length) | Scan::More { need: length }) = scanned
+            && length as u64 > fabric.pool(client.pool).plan.conf.request_max
+        {
+            refuse_bytes(client, fabric, "request too large");
+            return bytes.len();
+        }
+        match scanned {
             Ok(Scan::Done(length)) => {
                 client.barrier = false;
                 let frame = &bytes[at..at + length];
@@ -459,7 +466,7 @@ fn take_requests(client: &mut Client, fabric: &mut Fabric, bytes: &[u8]) -> usiz
             }
             Ok(Scan::More { need }) => {
                 if need > PASSING_BYTES {
-                    match passing::begin(client, fabric, &bytes[at..], need) {
+                    match passing::begin(client, fabric, &bytes[at..]) {
                         passing::Begun::Passing(taken) => {
                             at += taken;
                             continue;

@@ -91,6 +91,8 @@ pub(crate) struct Passing {
     /// The upstream that takes it; `None`: it failed or was refused, and the rest is discarded.
     pub(crate) upstream: Option<u32>,
     pub(crate) tail: Tail,
+    /// Bytes the request may still have (`request_max`).
+    pub(crate) room: u64,
     /// The reply for when the rest has been discarded.
     pub(crate) refusal: Option<Vec<u8>>,
 }

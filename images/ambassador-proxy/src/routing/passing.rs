@@ -34,17 +34,9 @@ enum Destination {
     Closed,
 }
 
-/// Begins to pass on the request at the start of `bytes`, which is at least `need` bytes long.
-pub(super) fn begin(
-    client: &mut Client,
-    fabric: &mut Fabric,
-    bytes: &[u8],
-    need: usize,
-) -> Begun {
+/// Begins to pass on the request at the start of `bytes`.
+pub(super) fn begin(client: &mut Client, fabric: &mut Fabric, bytes: &[u8]) -> Begun {
     let Some((destination, tail, ready)) = destination(client, fabric, bytes) else {
-        if need as u64 > fabric.pool(client.pool).plan.conf.request_max {
-            super::refuse_bytes(client, fabric, "request too large");
-        }
         return Begun::Held;
     };
     if client.in_flight() > 0 && !matches!(destination, Destination::Closed) {
@@ -58,7 +50,8 @@ pub(super) fn begin(
         return Begun::Held;
     }
     client.scanner.reset();
-    let mut passing = Passing { upstream: None, tail, refusal: None };
+    let room = fabric.pool(client.pool).plan.conf.request_max.saturating_sub(ready as u64);
+    let mut passing = Passing { upstream: None, tail, room, refusal: None };
     match destination {
         Destination::Closed => {}
         Destination::Refused(refusal) => passing.refusal = Some(refusal),
@@ -157,11 +150,16 @@ fn open(
 /// `client.passing` is `None` once the request is complete.
 pub(super) fn pass(client: &mut Client, fabric: &mut Fabric, bytes: &[u8]) -> usize {
     let Some(passing) = &mut client.passing else { return 0 };
-    let taken = match passing.tail.pass(bytes) {
+    let passed = passing.tail.pass(bytes).map_err(|error| error.0);
+    let passed = passed.and_then(|taken| {
+        passing.room = passing.room.checked_sub(taken as u64).ok_or("request too large")?;
+        Ok(taken)
+    });
+    let taken = match passed {
         Ok(taken) => taken,
-        Err(error) => {
+        Err(why) => {
             // The server holds half a request; closing the client closes its connection too.
-            super::refuse_bytes(client, fabric, error.0);
+            super::refuse_bytes(client, fabric, why);
             client.end(Ending::Now);
             return bytes.len();
         }
