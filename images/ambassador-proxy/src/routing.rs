@@ -53,8 +53,8 @@ pub const OUT_BYTES_HIGH: usize = 1024 * 1024;
 const OUT_BYTES_LOW: usize = 256 * 1024;
 /// Most bytes held for one client: a request that has to be whole, replies that wait to be joined.
 pub const CLIENT_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Bytes of replies that wait for earlier ones above which a client is dropped once the memory
-/// budget is used up.
+/// Bytes of replies that wait for earlier ones, or of a request that has to be whole, above which
+/// a client is dropped once the memory budget is used up.
 const HELD_BYTES_SPARED: usize = 1024 * 1024;
 /// Most bytes queued for one connection to a server; beyond it requests fail at once.
 pub const UPSTREAM_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -206,11 +206,13 @@ impl Core {
     #[inline]
     fn after_client(&mut self, index: u32) {
         let client = &mut self.clients[index as usize];
-        if client.is_over_limit() {
+        self.fabric.account_client(client);
+        if client.is_over_limit()
+            || (self.fabric.is_over_budget() && client.remainder.len() > HELD_BYTES_SPARED)
+        {
             self.stats.over_memory.add(1);
             client.end(Ending::Now);
         }
-        self.fabric.account_client(client);
         if !client.out.is_empty() || client.is_finished() {
             touch(client, &mut self.touched);
         }
