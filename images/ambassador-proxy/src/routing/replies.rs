@@ -29,6 +29,8 @@ impl Core {
         std::mem::swap(list, &mut self.fabric.touched);
         for &upstream in list.iter() {
             self.fabric.upstreams[upstream as usize].touched = false;
+            // What cannot be sent, or not yet, counts as well.
+            self.fabric.account_upstream(upstream);
         }
     }
 
