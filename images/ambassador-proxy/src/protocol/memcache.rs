@@ -288,7 +288,8 @@ fn meta(parsed: &mut Line, mut tokens: Tokens<'_>, keys: &mut Vec<Span>, name: &
     let mut quiet = false;
     let mut flags = 0;
     for flag in tokens {
-        quiet |= flag.of(line) == b"q";
+        // What follows the letter is an argument, even where the flag takes none.
+        quiet |= flag.of(line)[0] == b'q';
         flags += 1;
     }
     // memcached itself takes no more tokens than this in a meta command.
