@@ -173,6 +173,10 @@ fn parse(with_end: &[u8], keys: &mut Vec<Span>) -> Line {
     };
     let name = name.of(line);
     match name {
+        // To memcached the line ends there: it would not see a `noreply` behind it.
+        b"incr" | b"decr" | b"touch" | b"delete" | b"flush_all" if line.contains(&0) => {
+            parsed.strict_closes = true;
+        }
         b"get" | b"gets" => get(&mut parsed, tokens, keys),
         b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" => {
             store(&mut parsed, tokens, keys, name == b"cas");
