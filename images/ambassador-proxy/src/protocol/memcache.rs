@@ -12,6 +12,10 @@ use super::{Scan, Span, decimal};
 /// Longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 250;
 
+/// Most flags of a meta command: memcached takes 20 tokens with the command, the key, the length
+/// and the end of the line.
+const META_FLAGS_MAX: usize = 16;
+
 /// What memcached answers to a line with wrong arguments.
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 
@@ -296,8 +300,8 @@ fn meta(parsed: &mut Line, mut tokens: Tokens<'_>, keys: &mut Vec<Span>, name: &
         quiet |= flag.of(line)[0] == b'q';
         flags += 1;
     }
-    // memcached itself takes no more tokens than this in a meta command.
-    parsed.verb = if !key_is_good(key.of(line)) || flags > 20 {
+    // With more, memcached refuses the line of `ms` and reads its value as commands.
+    parsed.verb = if !key_is_good(key.of(line)) || flags > META_FLAGS_MAX {
         Verb::Bad(BAD_FORMAT)
     } else {
         keys.push(key);
