@@ -173,7 +173,7 @@ impl Core {
             None => client.takes_requests(),
         };
         client.paused = !wants;
-        wants && client.ending == Ending::Open && !client.eof
+        wants && client.is_heard() && !client.eof
     }
 
     /// Bytes have arrived from a client.
@@ -183,7 +183,7 @@ impl Core {
         client.last_input_us = self.fabric.now_us;
         if client.remainder.is_empty() {
             let used = take_requests(client, &mut self.fabric, bytes);
-            if client.ending == Ending::Open {
+            if client.is_heard() {
                 client.remainder.extend_from_slice(&bytes[used..]);
             }
         } else {
@@ -421,7 +421,7 @@ fn unblock(client: &mut Client, fabric: &mut Fabric) {
 fn take_remainder(client: &mut Client, fabric: &mut Fabric) {
     let mut remainder = std::mem::take(&mut client.remainder);
     let used = take_requests(client, fabric, &remainder);
-    if used == remainder.len() || client.ending != Ending::Open {
+    if used == remainder.len() || !client.is_heard() {
         remainder = Vec::new();
     } else if used > 0 {
         remainder.drain(..used);

@@ -245,6 +245,17 @@ impl Client {
         }
     }
 
+    /// Whether what it sends is still of use: also the rest of a large request, when it is to
+    /// get its replies and then go.
+    #[inline]
+    pub(crate) fn is_heard(&self) -> bool {
+        match self.ending {
+            Ending::Open => true,
+            Ending::AfterReplies => self.passing.is_some(),
+            Ending::Now => false,
+        }
+    }
+
     pub(crate) fn end(&mut self, ending: Ending) {
         self.ending = self.ending.max(ending);
     }
