@@ -537,8 +537,7 @@ fn tell(client: &mut Client, seq: u64, fragment: u16, failure: Failure) {
     if fragment != WHOLE {
         client.fragment_failed(seq, reply.as_bytes());
     } else if client.has_started(seq) {
-        // Part of the reply is on its way; nothing that could follow it would be understood.
-        client.end(Ending::Now);
+        client.break_off();
     } else {
         client.reply(seq, reply.as_bytes());
     }
