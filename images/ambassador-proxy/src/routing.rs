@@ -23,6 +23,8 @@ mod pool;
 mod redis;
 mod reload;
 mod replies;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 #[cfg(test)]
 mod tests;
 mod upstream;
