@@ -344,14 +344,14 @@ impl ReplyScan {
     fn line_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
         let from = self.searched.max(self.place);
         match memchr::memchr(b'\n', &bytes[from..]) {
-            Some(at) => Ok(Some(from + at + 1)),
-            None if bytes.len() - self.place > REPLY_LINE_BYTES_MAX => {
-                Err(ProtocolError("reply line too long"))
+            Some(at) if from + at - self.place <= REPLY_LINE_BYTES_MAX => {
+                Ok(Some(from + at + 1))
             }
-            None => {
+            None if bytes.len() - self.place <= REPLY_LINE_BYTES_MAX => {
                 self.searched = bytes.len();
                 Ok(None)
             }
+            _ => Err(ProtocolError("reply line too long")),
         }
     }
 
