@@ -220,7 +220,8 @@ fn inline_argument(text: &[u8]) -> Result<(Vec<u8>, &[u8]), ProtocolError> {
             (Some(b'"'), b'\\') => {
                 let escape = *text.get(at).ok_or(UNBALANCED)?;
                 at += 1;
-                let hex = text.get(at..at + 2).and_then(|pair| std::str::from_utf8(pair).ok());
+                let hex = text.get(at..at + 2).filter(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+                let hex = hex.and_then(|pair| std::str::from_utf8(pair).ok());
                 let hex = hex.and_then(|pair| u8::from_str_radix(pair, 16).ok());
                 arg.push(match (escape, hex) {
                     (b'x', Some(value)) => {
