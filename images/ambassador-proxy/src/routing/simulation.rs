@@ -755,7 +755,7 @@ impl World {
                         pool.servers.push(new);
                     }
                 }
-                2 => pool.server_connections = 3 - pool.server_connections.clamp(1, 2),
+                2 => pool.server_connections = if pool.server_connections == 1 { 2 } else { 1 },
                 3 => pool.timeout = Some(Duration::from_millis(60)),
                 4 if several => {
                     let gone = pools.remove(at).name;
