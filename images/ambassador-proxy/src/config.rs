@@ -5,6 +5,7 @@
 //! with the same meaning; what it merely guesses at (numbers that overflow, names that are
 //! empty) is an error that says file, line, key, what was found and what was expected.
 
+pub mod args;
 pub mod lint;
 mod pools;
 #[cfg(test)]
