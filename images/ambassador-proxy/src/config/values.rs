@@ -16,8 +16,8 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 const REQUEST_MAX_LEAST: u64 = 1 << 10;
 
 pub(super) const NUMBER_MAX: u32 = i32::MAX.unsigned_abs();
-pub(super) const LISTEN_FORM: &str = "host:port with a port from 1 to 65535, or /path with an optional octal \
-    mode up to 0777";
+pub(super) const LISTEN_FORM: &str = "host:port with a port from 1 to 65535, or /path with an \
+    optional octal mode up to 0777";
 pub(super) const SERVER_FORM: &str =
     "host:port:weight or /path:weight, with an optional name after a space";
 
