@@ -53,14 +53,20 @@ struct File {
 /// Runs the process; the whole of `main`.
 pub fn main() -> ExitCode {
     let given: RefCell<Option<File>> = RefCell::default();
+    let wrong: RefCell<Option<PathBuf>> = RefCell::default();
     let read = |path: &Path| {
-        let (file, settings) = read_file(path)?;
+        let read = read_file(path).inspect_err(|_| *wrong.borrow_mut() = Some(path.to_owned()));
+        let (file, settings) = read?;
         *given.borrow_mut() = Some(file);
         Ok(settings)
     };
-    management::enter::<Args>(&IMAGE, args::command(), read, |loaded| {
+    let code = management::enter::<Args>(&IMAGE, args::command(), read, |loaded| {
         dispatch(loaded, given.take())
-    })
+    });
+    match wrong.take() {
+        Some(path) if args::tests_conf() => offline::test_conf_failed(&path),
+        _ => code,
+    }
 }
 
 /// Reads the file: its pools, and the process settings in it.

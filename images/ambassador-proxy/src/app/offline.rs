@@ -9,7 +9,7 @@ use clap::ArgMatches;
 
 use crate::config::args::Args;
 use crate::config::lint::lint;
-use crate::config::{ConfigError, ParsedFile};
+use crate::config::ParsedFile;
 use crate::{IMAGE, NUTCRACKER_VERSION, docs, locate, statistics};
 
 /// `-V` and `-D`.
@@ -31,24 +31,13 @@ pub(super) fn test_conf(path: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// `check`: what the linter finds.
-pub(super) fn check(
-    path: &Path,
-    file: &ParsedFile,
-    matches: &ArgMatches,
-) -> anyhow::Result<ExitCode> {
+pub(super) fn check(path: &Path, file: &ParsedFile) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    let findings = file.pools.0.iter().flat_map(lint);
-    if matches.get_flag("json") {
-        for finding in findings {
-            writeln!(out, "{}", serde_json::to_string(&finding)?)?;
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
     for warning in &file.warnings {
         writeln!(out, "{}:{}: {warning}", path.display(), warning.line)?;
     }
-    for finding in findings {
-        writeln!(out, "{}:{}", path.display(), finding)?;
+    for finding in file.pools.0.iter().flat_map(lint) {
+        writeln!(out, "{}:{finding}", path.display())?;
     }
     let (pools, servers) = (file.pools.0.len(), file.pools.0.iter().map(|pool| pool.servers.len()));
     writeln!(out, "{}: ok, pools: {pools}, servers: {}", path.display(), servers.sum::<usize>())?;
@@ -89,7 +78,10 @@ pub(super) fn docs(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says in nutcracker's words that a file is wrong, for `-t`.
-pub(super) fn says_invalid(path: &Path, error: &ConfigError) -> String {
-    format!("{error}\nnutcracker: configuration file '{}' syntax is invalid", path.display())
+/// `-t` of a file that is wrong: nutcracker's words and exit code.
+pub(super) fn test_conf_failed(path: &Path) -> ExitCode {
+    let path = path.display();
+    // Without standard error there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "nutcracker: configuration file '{path}' syntax is invalid");
+    ExitCode::FAILURE
 }

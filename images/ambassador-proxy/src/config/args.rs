@@ -98,8 +98,7 @@ pub fn command() -> Command {
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Answer in JSON");
     let locate = Command::new("locate")
         .about("Say which server of a pool has a key, and why")
-        .args([pool, json.clone(), key]);
-    let check_json = json.help("Findings in JSON, a line each");
+        .args([pool, json, key]);
     let docs = Command::new("docs")
         .hide(true)
         .about("Write the generated tables of a README")
@@ -115,10 +114,15 @@ pub fn command() -> Command {
                 ("describe_stats", ArgPredicate::IsPresent, None),
             ])
         })
-        .mut_subcommand("check", |check| check.arg(check_json))
         .subcommand(locate)
         .subcommand(docs)
         .after_help(format!("Takes the command line of nutcracker {NUTCRACKER_VERSION} unchanged."))
+}
+
+/// Whether this process was started as `nutcracker -t`; known even if all else is wrong.
+pub fn tests_conf() -> bool {
+    let matches = command().ignore_errors(true).try_get_matches_from(std::env::args_os());
+    matches.is_ok_and(|matches| matches.get_flag("test_conf"))
 }
 
 impl Args {
