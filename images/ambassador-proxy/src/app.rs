@@ -55,6 +55,10 @@ pub fn main() -> ExitCode {
     let given: RefCell<Option<File>> = RefCell::default();
     let wrong: RefCell<Option<PathBuf>> = RefCell::default();
     let read = |path: &Path| {
+        if path == Path::new(args::CONFIG_FILE) && !path.exists() {
+            // Nobody asked for this file, and `-V` needs none.
+            return Ok(FileSettings::default());
+        }
         let read = read_file(path).inspect_err(|_| *wrong.borrow_mut() = Some(path.to_owned()));
         let (file, settings) = read?;
         *given.borrow_mut() = Some(file);
@@ -107,8 +111,11 @@ fn dispatch(loaded: Loaded<Args>, file: Option<File>) -> anyhow::Result<ExitCode
     {
         return offline::docs(matches);
     }
-    let file = file.context("no configuration file is given")?;
     let path = loaded.shared.config.clone().context("no configuration file is given")?;
+    let file = file.ok_or_else(|| {
+        let expected = "it does not exist; name another one with -c".to_owned();
+        ConfigError::message(Place::File(path.clone(), None), expected)
+    })?;
     match &loaded.subcommand {
         Subcommand::Check => offline::check(&path, &file.parsed),
         Subcommand::Other(_, matches) => offline::locate(matches, &file.parsed),

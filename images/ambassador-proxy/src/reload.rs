@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::config::{Pools, lint, parse_pools};
 use crate::fleet::Fleet;
@@ -138,11 +138,12 @@ impl Reloader {
 
 /// Says in the log what the linter finds.
 pub fn report_findings(pools: &Pools) {
-    for finding in pools.0.iter().flat_map(lint::lint) {
-        let (pool, line, message) = (&finding.pool, finding.line, &finding.message);
-        match finding.severity {
-            lint::Severity::Warning => warn!(pool, line, message, "configuration"),
-            lint::Severity::Note => tracing::debug!(pool, line, message, "configuration"),
+    for lint::Finding { pool, line, severity, message: finding } in
+        pools.0.iter().flat_map(lint::lint)
+    {
+        match severity {
+            lint::Severity::Warning => warn!(pool, line, finding, "configuration finding"),
+            lint::Severity::Note => debug!(pool, line, finding, "configuration finding"),
         }
     }
 }

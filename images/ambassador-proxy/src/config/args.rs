@@ -4,14 +4,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::ArgPredicate;
 use clap::{Arg, ArgAction, Command};
 use management::duration;
 
 use crate::{IMAGE, NUTCRACKER_VERSION};
 
 /// Where the configuration is looked for, as in Debian's nutcracker.
-const CONFIG_FILE: &str = "/etc/nutcracker/nutcracker.yml";
+pub const CONFIG_FILE: &str = "/etc/nutcracker/nutcracker.yml";
 /// Most workers without being asked for more: a sidecar is to stay small.
 const WORKERS_DEFAULT_MAX: usize = 4;
 /// Most workers at all.
@@ -108,11 +107,7 @@ pub fn command() -> Command {
         .disable_version_flag(true)
         .infer_long_args(true)
         .mut_arg("config", |arg| {
-            let names = ["conf-file"];
-            arg.short('c').visible_aliases(names).default_value(CONFIG_FILE).default_value_ifs([
-                ("version", ArgPredicate::IsPresent, None),
-                ("describe_stats", ArgPredicate::IsPresent, None),
-            ])
+            arg.short('c').visible_alias("conf-file").default_value(CONFIG_FILE)
         })
         .subcommand(locate)
         .subcommand(docs)
