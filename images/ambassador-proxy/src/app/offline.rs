@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::ArgMatches;
 
 use crate::config::args::Args;
-use crate::config::lint::{Finding, lint};
+use crate::config::lint::lint;
 use crate::config::ParsedFile;
 use crate::{IMAGE, NUTCRACKER_VERSION, docs, locate, statistics};
 
@@ -37,8 +37,7 @@ pub(super) fn check(path: &Path, file: &ParsedFile) -> anyhow::Result<ExitCode> 
         writeln!(out, "{}:{}: {warning}", path.display(), warning.line)?;
     }
     for finding in file.pools.0.iter().flat_map(lint) {
-        let Finding { pool, line, severity, message } = finding;
-        writeln!(out, "{}:{line}: {pool}: {severity}: {message}", path.display())?;
+        writeln!(out, "{}:{finding}", path.display())?;
     }
     let (pools, servers) = (file.pools.0.len(), file.pools.0.iter().map(|pool| pool.servers.len()));
     writeln!(out, "{}: ok, pools: {pools}, servers: {}", path.display(), servers.sum::<usize>())?;

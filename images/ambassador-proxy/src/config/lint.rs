@@ -50,17 +50,19 @@ pub struct Finding {
 
 // === impl Finding ===
 
-impl fmt::Display for Finding {
+impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
+        f.write_str(match self {
             Severity::Note => "note",
             Severity::Warning => "warning",
-        };
-        write!(
-            f,
-            "line {}: {}: {severity}: {}",
-            self.line, self.pool, self.message
-        )
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { pool, line, severity, message } = self;
+        write!(f, "{line}: {pool}: {severity}: {message}")
     }
 }
 
