@@ -57,18 +57,26 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut running = Self {
+            child,
+            log,
+            probe: unknown,
+            admin: unknown,
+        };
         let mut line = String::new();
-        log.read_line(&mut line).unwrap();
+        running.log.read_line(&mut line).unwrap();
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["message"], "management is up", "{line}");
         let addr = |name: &str| line[name].as_str().unwrap().parse().unwrap();
-        Self {
-            child,
-            log,
-            probe: addr("probe"),
-            admin: addr("admin"),
-        }
+        (running.probe, running.admin) = (addr("probe"), addr("admin"));
+        running
+    }
+
+    /// Before that, a stop has nothing to wait for.
+    fn until_ready(&self) {
+        until("ready", || get(self.probe, "/readyz").status == 200);
     }
 
     fn signal(&self, name: &str) {
@@ -146,7 +154,7 @@ fn a_good_configuration_is_checked_in_silence() {
 #[test]
 fn it_serves_answers_its_health_check_and_stops_when_asked() {
     let running = Running::start(&[]);
-    until("ready", || get(running.probe, "/readyz").status == 200);
+    running.until_ready();
     let addr = running.probe.to_string();
     for kind in ["live", "ready"] {
         let output = finished(&["healthcheck", kind, "--probe-addr", &addr], &[]);
@@ -182,11 +190,13 @@ fn it_serves_answers_its_health_check_and_stops_when_asked() {
 #[test]
 fn a_stuck_request_is_abandoned_and_a_third_signal_aborts() {
     let running = Running::start(&["--stuck", "2", "--grace", "300ms"]);
+    running.until_ready();
     running.signal("-INT");
     let (code, log) = running.end();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("\"drain abandoned\""), "{log}");
     let running = Running::start(&["--stuck", "2", "--grace", "1h"]);
+    running.until_ready();
     for wanted in ["1", "2"] {
         running.signal("-TERM");
         until("the signal is seen", || {
