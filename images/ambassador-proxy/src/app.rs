@@ -287,12 +287,9 @@ fn start_control(
             if let Some((statistics, listener)) = statistics {
                 let failed = tasks.clone();
                 tasks.spawn("statistics", async move {
-                    let served = match TcpListener::from_std(listener) {
+                    match TcpListener::from_std(listener) {
                         Ok(listener) => statistics.run(listener).await,
-                        Err(error) => Err(error),
-                    };
-                    if let Err(error) = served {
-                        failed.fail(format!("statistics: {error}"));
+                        Err(error) => failed.fail(format!("statistics: {error}")),
                     }
                 });
             }

@@ -3,8 +3,6 @@
 //! The same port also speaks HTTP (`/stats`, `/metrics`): who sends `GET` first gets an answer in
 //! kind. Who sends nothing gets the line after a moment.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,7 +14,7 @@ use prometheus::{Encoder, Registry, TextEncoder};
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use crate::NUTCRACKER_VERSION;
 use crate::fleet::{Fleet, ServedPool};
@@ -24,8 +22,10 @@ use crate::stats::{Descriptions, PoolStats, ServerStats};
 
 /// How long a client has to begin with `GET` before it gets the line.
 const SNIFF: Duration = Duration::from_millis(20);
-/// Longest time for sending the line.
-const SEND: Duration = Duration::from_secs(5);
+/// Longest life of a connection.
+const LIFE: Duration = Duration::from_secs(10);
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections at once; further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
 
@@ -70,56 +70,37 @@ impl Statistics {
     }
 
     /// Serves for as long as the process runs.
-    ///
-    /// # Errors
-    /// The listener fails.
-    pub async fn run(self, listener: TcpListener) -> io::Result<()> {
+    pub async fn run(self, listener: TcpListener) {
         let this = Arc::new(self);
-        let (http, sniffed) = mpsc::channel(CONNECTIONS_MAX);
-        let address = listener.local_addr()?;
-        let served = axum::serve(Sniffed { sniffed, address }, Arc::clone(&this).router());
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut tasks = tokio::task::JoinSet::new();
-        let accept = async {
-            loop {
-                let permit = Arc::clone(&permits).acquire_owned().await;
-                let (stream, peer) = match listener.accept().await {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection for statistics");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        continue;
-                    }
-                };
-                while tasks.try_join_next().is_some() {}
-                let (this, http) = (Arc::clone(&this), http.clone());
-                tasks.spawn(async move {
-                    this.sniff(stream, peer, http).await;
-                    drop(permit);
-                });
+        loop {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let this = Arc::clone(&this);
+                    tasks.spawn(async move {
+                        this.serve(stream).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection for statistics");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
-        };
-        tokio::select! {
-            result = async { served.await } => result,
-            () = accept => Ok(()),
+            while tasks.try_join_next().is_some() {}
         }
     }
 
-    async fn sniff(
-        &self,
-        mut stream: TcpStream,
-        peer: SocketAddr,
-        http: mpsc::Sender<(TcpStream, SocketAddr)>,
-    ) {
+    async fn serve(self: Arc<Self>, mut stream: TcpStream) {
         let mut begin = [0; 4];
         let peeked = tokio::time::timeout(SNIFF, stream.peek(&mut begin)).await;
         if matches!(peeked, Ok(Ok(1..))) && matches!(&begin, b"GET " | b"HEAD") {
-            // The queue is as long as there are permits.
-            let _ = http.send((stream, peer)).await;
-            return;
+            return management::serve_connection(stream, self.router(), LIFE).await;
         }
         let line = self.line();
-        let sent = tokio::time::timeout(SEND, async {
+        let sent = tokio::time::timeout(LIFE, async {
             stream.write_all(line.as_bytes()).await?;
             stream.shutdown().await
         });
@@ -140,28 +121,6 @@ impl Statistics {
             .route("/", get(stats.clone()))
             .route("/stats", get(stats))
             .route("/metrics", get(metrics))
-    }
-}
-
-/// Connections that have turned out to speak HTTP.
-struct Sniffed {
-    sniffed: mpsc::Receiver<(TcpStream, SocketAddr)>,
-    address: SocketAddr,
-}
-
-impl axum::serve::Listener for Sniffed {
-    type Io = TcpStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
-        match self.sniffed.recv().await {
-            Some(accepted) => accepted,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
     }
 }
 
