@@ -1,5 +1,6 @@
 //! The recipe `sharded-cache`: its services, its application's interface and its counters.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
@@ -37,6 +38,8 @@ pub struct Filled {
     pub stored: u64,
     /// Keys refused, for whatever reason.
     pub errors: u64,
+    /// The reasons, and how often each.
+    pub error_texts: BTreeMap<String, u64>,
 }
 
 /// What the application counted while it read keys.
@@ -50,6 +53,8 @@ pub struct Read {
     pub wrong: u64,
     /// Error replies, closed connections and timeouts.
     pub errors: u64,
+    /// Their texts, and how often each.
+    pub error_texts: BTreeMap<String, u64>,
 }
 
 // === impl Store ===

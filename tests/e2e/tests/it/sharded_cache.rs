@@ -1,8 +1,9 @@
 //! The recipe `sharded-cache`: what the ambassador promises, seen from the application.
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use e2e::docker::inspect;
 use e2e::http::{self, Response};
 use e2e::sharded_cache::{Filled, Read, ShardedCache, Store};
@@ -18,80 +19,95 @@ const ALL_READ: Read = Read {
     misses: 0,
     wrong: 0,
     errors: 0,
+    error_texts: BTreeMap::new(),
 };
 const ALL_STORED: Filled = Filled {
     stored: KEYS as u64,
     errors: 0,
+    error_texts: BTreeMap::new(),
 };
 
 #[test]
-fn the_application_works_through_it_and_it_stops_cleanly() -> Result<()> {
-    let recipe = ShardedCache::start()?;
-    runs_with_least_privileges(&recipe)?;
-    for store in [Store::Cache, Store::Db] {
-        values_come_back_whole(&recipe, store)?;
-        keys_are_spread(&recipe, store)?;
-    }
-    assert_eq!(http::get(recipe.probe(), "/readyz")?.status, 200);
-    assert!(
-        http::get(recipe.probe(), "/metrics")?
-            .body
-            .contains("ambassador_proxy_")
-    );
-    stops_cleanly(&recipe)
-}
-
-#[test]
-fn a_killed_memcached_is_ejected_and_taken_back() -> Result<()> {
-    let recipe = ShardedCache::start()?;
-    assert_eq!(recipe.fill(Store::Cache, KEYS)?, ALL_STORED);
-    recipe.tell("kill", "memcached-1")?;
-
-    // Two failures in a row eject the server; connections under way may add a few.
-    let first = recipe.read(Store::Cache, KEYS)?;
-    assert!(first.errors <= 10, "errors are bounded: {first:?}");
-    assert_eq!(first.wrong, 0);
-    all_served(&recipe, Store::Cache)?;
-    assert!(recipe.ejections(Store::Cache)? >= 1);
-    for survivor in ["memcached-0", "memcached-2"] {
+fn the_application_works_through_it_and_it_stops_cleanly() {
+    on_a_copy(|recipe| {
+        runs_with_least_privileges(recipe)?;
+        for store in [Store::Cache, Store::Db] {
+            values_come_back_whole(recipe, store)?;
+            keys_are_spread(recipe, store)?;
+        }
+        assert_eq!(http::get(recipe.probe(), "/readyz")?.status, 200);
         assert!(
-            recipe.items(survivor)? > u64::from(KEYS) / 5,
-            "{survivor} took its part over"
+            http::get(recipe.probe(), "/metrics")?
+                .body
+                .contains("ambassador_proxy_")
         );
-    }
-
-    recipe.tell("start", "memcached-1")?;
-    wait::until("keys on the revived memcached-1", NOTICED_WITHIN, || {
-        recipe.fill(Store::Cache, KEYS)?;
-        // Started is not yet listening, so the question may fail at first.
-        Ok(recipe.items("memcached-1").ok().filter(|&items| items > 0))
-    })?;
-    all_served(&recipe, Store::Cache)
+        stops_cleanly(recipe)
+    });
 }
 
 #[test]
-fn a_stalled_redis_costs_only_its_own_keys() -> Result<()> {
-    // Few, as each key of the stalled server may cost a whole timeout.
-    const FEW: u32 = 30;
-    let recipe = ShardedCache::start()?;
-    assert_eq!(recipe.fill(Store::Db, KEYS)?, ALL_STORED);
-    recipe.tell("pause", "redis-1")?;
-    let stalled = recipe.read(Store::Db, FEW);
-    recipe.tell("unpause", "redis-1")?;
+fn a_killed_memcached_is_ejected_and_taken_back() {
+    on_a_copy(|recipe| {
+        assert_eq!(recipe.fill(Store::Cache, KEYS)?, ALL_STORED);
+        recipe.tell("kill", "memcached-1")?;
 
-    let stalled = stalled?;
-    assert_eq!(
-        (stalled.wrong, stalled.misses),
-        (0, 0),
-        "no key moved: {stalled:?}"
-    );
-    assert!(stalled.hits > 0, "the others go on: {stalled:?}");
-    assert!(stalled.errors > 0, "its own keys fail: {stalled:?}");
-    wait::until("every key to be read again", NOTICED_WITHIN, || {
-        Ok((recipe.read(Store::Db, KEYS)? == ALL_READ).then_some(()))
-    })?;
-    assert_eq!(recipe.ejections(Store::Db)?, 0);
-    Ok(())
+        // Two failures in a row eject the server; connections under way may add a few.
+        let first = recipe.read(Store::Cache, KEYS)?;
+        assert!(first.errors <= 10, "errors are bounded: {first:?}");
+        assert_eq!(first.wrong, 0);
+        all_served(recipe, Store::Cache)?;
+        // The statistics may be summed up at intervals, as nutcracker does it.
+        wait::until("an ejection in the statistics", NOTICED_WITHIN, || {
+            Ok((recipe.ejections(Store::Cache)? > 0).then_some(()))
+        })?;
+        for survivor in ["memcached-0", "memcached-2"] {
+            assert!(
+                recipe.items(survivor)? > u64::from(KEYS) / 5,
+                "{survivor} took its part over"
+            );
+        }
+
+        recipe.tell("start", "memcached-1")?;
+        wait::until("keys on the revived memcached-1", NOTICED_WITHIN, || {
+            recipe.fill(Store::Cache, KEYS)?;
+            // Started is not yet listening, so the question may fail at first.
+            Ok(recipe.items("memcached-1").ok().filter(|&items| items > 0))
+        })?;
+        all_served(recipe, Store::Cache)
+    });
+}
+
+#[test]
+fn a_stalled_redis_costs_only_its_own_keys() {
+    on_a_copy(|recipe| {
+        // Few, as each key of the stalled server may cost a whole timeout.
+        const FEW: u32 = 30;
+        assert_eq!(recipe.fill(Store::Db, KEYS)?, ALL_STORED);
+        recipe.tell("pause", "redis-1")?;
+        let stalled = recipe.read(Store::Db, FEW);
+        recipe.tell("unpause", "redis-1")?;
+
+        let stalled = stalled?;
+        assert_eq!(
+            (stalled.wrong, stalled.misses),
+            (0, 0),
+            "no key moved: {stalled:?}"
+        );
+        assert!(stalled.hits > 0, "the others go on: {stalled:?}");
+        assert!(stalled.errors > 0, "its own keys fail: {stalled:?}");
+        wait::until("every key to be read again", NOTICED_WITHIN, || {
+            Ok((recipe.read(Store::Db, KEYS)? == ALL_READ).then_some(()))
+        })?;
+        assert_eq!(recipe.ejections(Store::Db)?, 0);
+        Ok(())
+    });
+}
+
+/// Starts the recipe for one test; a failure ends the test while the recipe is up, so that its
+/// logs are shown.
+fn on_a_copy(test: impl FnOnce(&ShardedCache) -> Result<()>) {
+    let recipe = ShardedCache::start().unwrap_or_else(|error| panic!("{error:#}"));
+    test(&recipe).unwrap_or_else(|error| panic!("{error:#}"));
 }
 
 fn runs_with_least_privileges(recipe: &ShardedCache) -> Result<()> {
@@ -152,15 +168,9 @@ fn all_served(recipe: &ShardedCache, store: Store) -> Result<()> {
 }
 
 fn stops_cleanly(recipe: &ShardedCache) -> Result<()> {
-    let start = Instant::now();
     recipe.tell("stop", "ambassador-proxy")?;
-    // The engine kills after ten seconds; the exit code tells whether it did.
-    ensure!(
-        start.elapsed() < Duration::from_secs(9),
-        "stopped in {:?}",
-        start.elapsed()
-    );
     let container = recipe.compose.container("ambassador-proxy")?;
+    // After ten seconds the engine would have killed it, and the code would be 137.
     assert_eq!(inspect(&container, "{{.State.ExitCode}}")?, "0");
     Ok(())
 }
