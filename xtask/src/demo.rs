@@ -56,12 +56,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "Clean up, should this be interrupted:  {} down",
         recipe.compose.hint()
     );
-    spread(&recipe)?;
-    kill(&recipe)?;
-    revive(&recipe)?;
-    stall(&recipe)?;
-    finish(recipe, args.keep);
-    Ok(())
+    if let Err(error) = story(&recipe) {
+        println!("{}", recipe.compose.logs());
+        return Err(error);
+    }
+    finish(recipe, args.keep)
+}
+
+fn story(recipe: &ShardedCache) -> Result<()> {
+    spread(recipe)?;
+    kill(recipe)?;
+    revive(recipe)?;
+    stall(recipe)
 }
 
 fn spread(recipe: &ShardedCache) -> Result<()> {
@@ -117,17 +123,15 @@ fn revive(recipe: &ShardedCache) -> Result<()> {
     step("Start memcached-1 again: it is taken back, empty, and gets its keys again");
     recipe.tell("start", "memcached-1")?;
     hint(&format!("{} start memcached-1", recipe.compose.hint()));
-    let mut pass = 0;
-    wait::until("keys on memcached-1", NOTICED_WITHIN, || {
-        pass += 1;
-        let filled = recipe.fill(Store::Cache, KEYS)?;
-        let items = recipe.items("memcached-1").unwrap_or(0);
-        println!(
-            "pass {pass}: {} errors, memcached-1 holds {items} keys",
-            filled.errors
-        );
-        Ok((items > 0).then_some(()))
+    let mut passes = 0;
+    let mut errors = 0;
+    let items = wait::until("keys on memcached-1", NOTICED_WITHIN, || {
+        passes += 1;
+        errors += recipe.fill(Store::Cache, KEYS)?.errors;
+        // Started is not yet listening, so the question may fail at first.
+        Ok(recipe.items("memcached-1").ok().filter(|&items| items > 0))
     })?;
+    println!("after {passes} passes and {errors} errors memcached-1 holds {items} keys again");
     holdings(recipe, Store::Cache);
     Ok(())
 }
@@ -156,17 +160,20 @@ fn stall(recipe: &ShardedCache) -> Result<()> {
     Ok(())
 }
 
-fn finish(mut recipe: ShardedCache, keep: bool) {
+fn finish(mut recipe: ShardedCache, keep: bool) -> Result<()> {
     if !keep {
         step("Done: the containers are removed (`--keep` leaves them up)");
-        return;
+        return Ok(());
     }
     recipe.compose.keep();
+    // The stall has left its mark on the health check of redis-1.
+    recipe.compose.wait_healthy()?;
     step("Done: the containers are up");
     println!("application  http://{}/", recipe.app());
     println!("metrics      http://{}/metrics", recipe.probe());
     println!("statistics   http://{}/stats", recipe.stats_address());
     println!("remove       {} down", recipe.compose.hint());
+    Ok(())
 }
 
 /// Keys per server, as a bar each.

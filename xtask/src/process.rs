@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 /// A command in the root folder, without input.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
@@ -25,6 +25,19 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("$ {shown}");
     let status = command.status().with_context(|| format!("start {shown}"))?;
     ensure!(status.success(), "{shown}: {status}");
+    Ok(())
+}
+
+/// Shows a command and runs it; its output is only shown when it fails.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    println!("$ {shown}");
+    let output = command.output().with_context(|| format!("start {shown}"))?;
+    if !output.status.success() {
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+        print!("{}", String::from_utf8_lossy(&output.stderr));
+        bail!("{shown}: {}", output.status);
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `setup`: installs what is missing. Looks before it installs, so that a second run is instant and
 //! needs no network.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -28,7 +29,7 @@ const COMPILER: Need = Need {
     present: || on_path("cc") && on_path("make"),
 };
 
-const CONTAINERS: [Need; 3] = [
+const CONTAINERS: [Need; 2] = [
     Need {
         package: "docker.io",
         purpose: "Docker engine and client",
@@ -39,12 +40,13 @@ const CONTAINERS: [Need; 3] = [
         purpose: "compose, 1.29 or 2",
         present: || compose::program().is_some(),
     },
-    Need {
-        package: "mmdebstrap",
-        purpose: "stand-ins for images that no registry gives",
-        present: || on_path("mmdebstrap"),
-    },
 ];
+
+const STAND_INS: [Need; 1] = [Need {
+    package: "mmdebstrap",
+    purpose: "stand-ins for images that no registry gives",
+    present: || on_path("mmdebstrap"),
+}];
 
 const PEERS: [Need; 6] = [
     Need {
@@ -82,8 +84,9 @@ const PEERS: [Need; 6] = [
 /// Installs everything that any command needs.
 pub(crate) fn run() -> Result<()> {
     for_tests()?;
+    for_stand_ins()?;
     if on_path("cargo-deny") {
-        println!("setup: cargo-deny is there");
+        println!("setup: found cargo-deny");
         return Ok(());
     }
     println!("setup: cargo-deny is missing (licences, duplicates, sources)");
@@ -104,6 +107,12 @@ pub(crate) fn for_containers() -> Result<()> {
     Ok(())
 }
 
+/// Installs what building stand-ins for the main containers needs; they are Debian's packages, so a
+/// machine that reaches a registry is not asked for it.
+pub(crate) fn for_stand_ins() -> Result<()> {
+    install(STAND_INS.iter())
+}
+
 fn install<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<()> {
     let (present, missing): (Vec<&Need>, Vec<&Need>) = needs.partition(|need| (need.present)());
     let names = |needs: &[&Need]| {
@@ -113,7 +122,9 @@ fn install<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<()> {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    println!("setup: there are {}", names(&present));
+    if !present.is_empty() {
+        println!("setup: found {}", names(&present));
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -121,7 +132,7 @@ fn install<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<()> {
         println!("setup: {} is missing ({})", need.package, need.purpose);
     }
     let packages = names(&missing);
-    if !std::path::Path::new("/etc/debian_version").exists() {
+    if !Path::new("/etc/debian_version").exists() {
         bail!("this is not Debian: install the counterparts of these packages: {packages}");
     }
     if !is_root() {
@@ -166,6 +177,6 @@ fn is_root() -> bool {
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .chain([std::path::PathBuf::from("/usr/sbin")])
+        .chain([PathBuf::from("/usr/sbin")])
         .any(|folder| folder.join(program).is_file())
 }

@@ -15,6 +15,7 @@ use e2e::docker::{docker, has_image};
 use e2e::main_containers::{ALL, MainContainer, SUITE, edition};
 
 use crate::process::{command, shown};
+use crate::setup;
 
 /// Longest wait for a registry to begin an answer; the download itself takes what it takes.
 const REGISTRY_WITHIN: Duration = Duration::from_secs(8);
@@ -71,6 +72,7 @@ fn stop(child: &mut Child) {
 fn build() -> Result<()> {
     let base = format!("stand-in/root:{}", edition());
     if !has_image(&base) {
+        setup::for_stand_ins()?;
         import(&base)?;
     }
     for container in &ALL {
@@ -99,9 +101,7 @@ fn import(name: &str) -> Result<()> {
     }
     make.args([SUITE, "-"]).stdout(Stdio::piped());
     println!("$ {} | docker import - {name}", shown(&make));
-    let mut make = make
-        .spawn()
-        .context("start mmdebstrap (cargo xtask setup installs it)")?;
+    let mut make = make.spawn().context("start mmdebstrap")?;
     let tar = make.stdout.take().expect("piped above");
     let imported = Command::new("docker")
         .args(["import", "-", name])
