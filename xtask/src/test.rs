@@ -31,7 +31,7 @@ pub(crate) struct Counts {
 struct Ring {
     name: &'static str,
     counts: Counts,
-    /// Why it was skipped, and which tests with it.
+    /// Why it was skipped, or what failed, by name.
     note: String,
 }
 
@@ -46,11 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 pub(crate) fn run_counted(no_e2e: bool) -> Result<Counts> {
     setup::for_tests()?;
     // One that fails is no reason not to know about the others.
-    let unit = Ring {
-        name: "unit and image tests",
-        counts: cargo_test(&["test", "--no-fail-fast"])?,
-        note: String::new(),
-    };
+    let unit = cargo_test("unit and image tests", &["test", "--no-fail-fast"])?;
     let rings = [unit, end_to_end(no_e2e)?];
     println!();
     for ring in &rings {
@@ -69,12 +65,7 @@ fn end_to_end(left_out: bool) -> Result<Ring> {
         (false, true) => {
             stand_ins::provide()?;
             images::build(&all_images()?, PROFILE)?;
-            let counts = cargo_test(&["test", "--package", "e2e", "--no-fail-fast"])?;
-            return Ok(Ring {
-                name,
-                counts,
-                note: String::new(),
-            });
+            return cargo_test(name, &["test", "--package", "e2e", "--no-fail-fast"]);
         }
     };
     let tests = end_to_end_names()?;
@@ -117,7 +108,7 @@ fn end_to_end_names() -> Result<Vec<String>> {
 }
 
 /// Runs `cargo test`, passing its output through, and adds up what the binaries report.
-fn cargo_test(arguments: &[&str]) -> Result<Counts> {
+fn cargo_test(name: &'static str, arguments: &[&str]) -> Result<Ring> {
     let mut command: Command = cargo(arguments);
     println!("$ {}", shown(&command));
     let mut child = command
@@ -126,17 +117,28 @@ fn cargo_test(arguments: &[&str]) -> Result<Counts> {
         .context("start cargo test")?;
     let stdout = child.stdout.take().expect("piped above");
     let mut counts = Counts::default();
+    let mut note = String::new();
     for line in BufReader::new(stdout).split(b'\n') {
         let line = String::from_utf8_lossy(&line.context("read from cargo test")?).into_owned();
         println!("{line}");
         counts = counts.plus(Counts::parse(&line).unwrap_or_default());
+        if let Some(test) = failed_test(&line) {
+            note.push_str("\n  failed: ");
+            note.push_str(test);
+        }
     }
     let status = child.wait().context("wait for cargo test")?;
     if !status.success() && counts.failed == 0 {
         // It did not compile, or a binary died before it could count.
         counts.failed = 1;
+        note.push_str("\n  failed: to build, or to run to the end");
     }
-    Ok(counts)
+    Ok(Ring { name, counts, note })
+}
+
+/// The name in `test NAME ... FAILED`.
+fn failed_test(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 
 // === impl Counts ===
