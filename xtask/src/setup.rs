@@ -23,11 +23,11 @@ struct Need {
     present: fn() -> bool,
 }
 
-const COMPILER: Need = Need {
+const COMPILER: [Need; 1] = [Need {
     package: "build-essential",
     purpose: "a C compiler, for the memory allocator",
     present: || on_path("cc") && on_path("make"),
-};
+}];
 
 const CONTAINERS: [Need; 2] = [
     Need {
@@ -83,8 +83,8 @@ const PEERS: [Need; 6] = [
 
 /// Installs everything that any command needs.
 pub(crate) fn run() -> Result<()> {
-    for_tests()?;
-    for_stand_ins()?;
+    install(&[&COMPILER, &CONTAINERS, &STAND_INS, &PEERS])?;
+    start_engine();
     if on_path("cargo-deny") {
         println!("setup: found cargo-deny");
         return Ok(());
@@ -95,14 +95,14 @@ pub(crate) fn run() -> Result<()> {
 
 /// Installs what the tests need.
 pub(crate) fn for_tests() -> Result<()> {
-    install(std::iter::once(&COMPILER).chain(&CONTAINERS).chain(&PEERS))?;
+    install(&[&COMPILER, &CONTAINERS, &PEERS])?;
     start_engine();
     Ok(())
 }
 
 /// Installs what building and starting containers needs.
 pub(crate) fn for_containers() -> Result<()> {
-    install(std::iter::once(&COMPILER).chain(&CONTAINERS))?;
+    install(&[&COMPILER, &CONTAINERS])?;
     start_engine();
     Ok(())
 }
@@ -110,11 +110,15 @@ pub(crate) fn for_containers() -> Result<()> {
 /// Installs what building stand-ins for the main containers needs; they are Debian's packages, so a
 /// machine that reaches a registry is not asked for it.
 pub(crate) fn for_stand_ins() -> Result<()> {
-    install(STAND_INS.iter())
+    install(&[&STAND_INS])
 }
 
-fn install<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<()> {
-    let (present, missing): (Vec<&Need>, Vec<&Need>) = needs.partition(|need| (need.present)());
+fn install(needs: &[&[Need]]) -> Result<()> {
+    let (present, missing): (Vec<&Need>, Vec<&Need>) = needs
+        .iter()
+        .copied()
+        .flatten()
+        .partition(|need| (need.present)());
     let names = |needs: &[&Need]| {
         needs
             .iter()
@@ -140,7 +144,10 @@ fn install<'a>(needs: impl Iterator<Item = &'a Need>) -> Result<()> {
     }
     let apt = |arguments: &[&str]| {
         let mut apt = command("apt-get", arguments);
-        run_command(apt.env("DEBIAN_FRONTEND", "noninteractive"))
+        run_command(
+            apt.env("DEBIAN_FRONTEND", "noninteractive")
+                .env("NEEDRESTART_SUSPEND", "1"),
+        )
     };
     apt(&["-q", "update"])?;
     let mut arguments = vec!["-q", "install", "--yes"];

@@ -42,6 +42,7 @@ fn images() -> Vec<String> {
     let mut names: Vec<String> = files()
         .iter()
         .filter_map(|path| path.strip_prefix("images/")?.strip_suffix("/Cargo.toml"))
+        .filter(|name| !name.contains('/'))
         .map(str::to_owned)
         .collect();
     names.sort();
