@@ -85,7 +85,8 @@ const PEERS: [Need; 6] = [
 pub(crate) fn run() -> Result<()> {
     install(&[&COMPILER, &CONTAINERS, &STAND_INS, &PEERS])?;
     start_engine();
-    if on_path("cargo-deny") {
+    // Cargo finds its subcommands in its own folder too, which need not be on the path.
+    if succeeds(env!("CARGO"), &["deny", "--version"]) {
         println!("setup: found cargo-deny");
         return Ok(());
     }
