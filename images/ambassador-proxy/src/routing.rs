@@ -79,6 +79,8 @@ pub struct Core {
     generation: u32,
     /// Clients that keep servers from being read.
     blocking: usize,
+    /// See [`Core::reply_us`].
+    reply_us: f32,
     stats: Arc<WorkerStats>,
 }
 
@@ -99,11 +101,13 @@ impl Core {
                 bytes: 0,
                 bytes_max,
                 stats: Arc::clone(&stats),
+                split: Default::default(),
             },
             touched: Vec::new(),
             resumed: Vec::new(),
             generation: 0,
             blocking: 0,
+            reply_us: 0.0,
             stats,
         }
     }
@@ -315,14 +319,17 @@ impl Core {
         self.clients.iter().map(|(_, client)| client.in_flight()).sum()
     }
 
-    /// Whether at least `crowd` requests wait for replies of servers.
+    /// Requests that wait for replies of servers.
     #[inline]
-    pub fn is_crowded(&self, crowd: usize) -> bool {
-        let mut waiting = 0;
-        self.fabric.upstreams.iter().any(|(_, up)| {
-            waiting += up.fifo.len();
-            waiting >= crowd
-        })
+    pub fn waiting(&self) -> usize {
+        self.fabric.upstreams.iter().map(|(_, up)| up.fifo.len()).sum()
+    }
+
+    /// How long requests wait for their replies, in µs: an average that leans to the fast ones, so
+    /// that a server that stalls does not speak for the others.
+    #[inline]
+    pub fn reply_us(&self) -> f32 {
+        self.reply_us
     }
 
     // === Time ===
