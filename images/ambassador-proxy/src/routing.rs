@@ -79,8 +79,11 @@ pub struct Core {
     generation: u32,
     /// Clients that keep servers from being read.
     blocking: usize,
-    /// See [`Core::reply_us`].
-    reply_us: f32,
+    /// The present millisecond, and the clients that have sent something in it.
+    window: u64,
+    window_active: u32,
+    /// The clients that have in the last one.
+    active: u32,
     stats: Arc<WorkerStats>,
 }
 
@@ -107,7 +110,9 @@ impl Core {
             resumed: Vec::new(),
             generation: 0,
             blocking: 0,
-            reply_us: 0.0,
+            window: 0,
+            window_active: 0,
+            active: 0,
             stats,
         }
     }
@@ -116,6 +121,13 @@ impl Core {
     #[inline]
     pub fn set_now(&mut self, now_us: u64) {
         self.fabric.now_us = now_us;
+        let window = now_us / 1_000;
+        if window != self.window {
+            // After a pause longer than that, nobody was active in the last one.
+            self.active = if window == self.window + 1 { self.window_active } else { 0 };
+            self.window_active = 0;
+            self.window = window;
+        }
     }
 
     /// Tells what has to be added to the time to get µs since the epoch, for `TIME`.
@@ -180,6 +192,9 @@ impl Core {
     #[inline]
     pub fn client_input(&mut self, index: u32, bytes: &[u8]) {
         let client = &mut self.clients[index as usize];
+        if client.last_input_us / 1_000 != self.window {
+            self.window_active += 1;
+        }
         client.last_input_us = self.fabric.now_us;
         if client.remainder.is_empty() {
             let used = take_requests(client, &mut self.fabric, bytes);
@@ -319,17 +334,10 @@ impl Core {
         self.clients.iter().map(|(_, client)| client.in_flight()).sum()
     }
 
-    /// Requests that wait for replies of servers.
+    /// How many clients have sent something in the last full millisecond.
     #[inline]
-    pub fn waiting(&self) -> usize {
-        self.fabric.upstreams.iter().map(|(_, up)| up.fifo.len()).sum()
-    }
-
-    /// How long requests wait for their replies, in µs: an average that leans to the fast ones, so
-    /// that a server that stalls does not speak for the others.
-    #[inline]
-    pub fn reply_us(&self) -> f32 {
-        self.reply_us
+    pub fn active(&self) -> u32 {
+        self.active
     }
 
     // === Time ===

@@ -130,6 +130,8 @@ pub struct Worker {
     gauges_at_us: u64,
     quiet_at_us: u64,
     phase: Phase,
+    /// How long the last event was in coming.
+    waited_us: u64,
     load: Arc<Load>,
     stats: Arc<WorkerStats>,
     alive: Box<dyn Fn() + Send>,
@@ -189,6 +191,7 @@ impl Worker {
             gauges_at_us: 0,
             quiet_at_us: 0,
             phase: Phase::Serving,
+            waited_us: 0,
             load,
             stats,
             alive,
@@ -205,17 +208,19 @@ impl Worker {
         gather::prepare_thread();
         while self.phase != Phase::Stopped {
             let mut wait = self.wait();
-            let gather = gather::length(self.core.waiting(), self.core.reply_us());
+            let gather = gather::length(self.core.active(), self.waited_us);
             if !gather.is_zero() && gather < wait {
                 gather::pause(gather);
                 wait -= gather;
             }
+            let asked_us = self.clock.elapsed().as_micros() as u64;
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => result?,
             }
             (self.alive)();
             self.tell_time();
+            self.waited_us = self.now_us - asked_us;
             self.turn(&events);
         }
         Ok(())

@@ -116,7 +116,7 @@ impl Fabric {
         if let Some(wanted) = wanted {
             let to = For::Client { id: sender.id, seq: wanted.seq, fragment: wanted.fragment };
             let deadline_us = up.timeout_us.map_or(NEVER, |timeout| now_us + timeout);
-            up.fifo.push_back(Expect { to, kind: wanted.kind, sent_us: now_us, deadline_us });
+            up.fifo.push_back(Expect { to, kind: wanted.kind, deadline_us });
             self.next_deadline_us = self.next_deadline_us.min(deadline_us);
         }
         up.unsent += 1;
@@ -293,12 +293,7 @@ fn greet(up: &mut Upstream, pool: &Pool, now_us: u64) {
     let mut say = |args: &[&[u8]]| {
         resp::push_request(up.out.tail(), args);
         let deadline_us = pool.timeout_us.map_or(NEVER, |timeout| now_us + timeout);
-        up.fifo.push_back(Expect {
-            to: For::Handshake,
-            kind: ReplyKind::Line,
-            sent_us: now_us,
-            deadline_us,
-        });
+        up.fifo.push_back(Expect { to: For::Handshake, kind: ReplyKind::Line, deadline_us });
         up.handshake_replies += 1;
     };
     if let Some(password) = &conf.redis_auth {

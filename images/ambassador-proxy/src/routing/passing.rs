@@ -141,7 +141,7 @@ fn open(
     if let Some(seq) = seq {
         // The clock of the timeout starts when the whole request has been passed on.
         let to = For::Client { id: client.id, seq, fragment: WHOLE };
-        up.fifo.push_back(Expect { to, kind, sent_us: now_us, deadline_us: NEVER });
+        up.fifo.push_back(Expect { to, kind, deadline_us: NEVER });
     }
     up.stats.requests.add(1);
     Ok(upstream)

@@ -167,7 +167,6 @@ impl Core {
                     up.fifo.pop_front();
                     up.expired = up.expired.saturating_sub(1);
                     up.stats.responses.add(1);
-                    self.reply_us += lean(self.fabric.now_us - expect.sent_us, self.reply_us);
                     up.stats.response_bytes.add(length as u64);
                     let piece = Piece { bytes: &rest[..length], first, last: true };
                     self.hand_out(upstream, expect, piece)?;
@@ -504,13 +503,6 @@ impl Core {
         }
         self.count_failure(pool, server);
     }
-}
-
-/// The step of the average [`Core::reply_us`] for one more reply.
-#[inline]
-fn lean(sample_us: u64, average_us: f32) -> f32 {
-    let difference = sample_us as f32 - average_us;
-    difference * if difference < 0.0 { 1.0 / 16.0 } else { 1.0 / 128.0 }
 }
 
 /// Puts the failure in the place of the reply.

@@ -32,7 +32,6 @@ pub(crate) enum For {
 pub(crate) struct Expect {
     pub(crate) to: For,
     pub(crate) kind: ReplyKind,
-    pub(crate) sent_us: u64,
     pub(crate) deadline_us: u64,
 }
 

@@ -4,28 +4,23 @@
 //! and so do they, and that takes more CPU time than the messages. When it lets some gather first,
 //! one wake-up brings several, and they leave in fewer writes.
 //!
-//! The time for it is a share of what requests take anyway. So where requests do not queue, as
-//! with a few clients or at a moderate load, nothing is delayed at all.
+//! It is done only where messages of many clients follow each other closely. A few clients, or
+//! many at a moderate load, are never delayed.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// Requests must wait at least in this number, or there is nothing to gather.
-const WAITING_MIN: usize = 8;
-/// The share of the time a request takes: one in this many.
-const SHARE: f32 = 4.0;
-/// A shorter pause costs more than it saves.
-const PAUSE_US_MIN: f32 = 20.0;
-/// A longer one saves nothing more.
-const PAUSE_US_MAX: f32 = 250.0;
-/// How long to pause when so many requests wait for replies, of which fast ones take `reply_us`.
+/// Clients that must have sent something in the same millisecond.
+const CROWD: u32 = 8;
+/// A wait for events of this length shows that they do not follow each other closely.
+const SPARSE_US: u64 = 50;
+/// What a message may wait at most, once on its way to the server and once on its way back.
+const LENGTH: Duration = Duration::from_micros(50);
+
+/// How long to pause, when so many clients are active and the last event was so long in coming.
 #[inline]
-pub(super) fn length(waiting: usize, reply_us: f32) -> Duration {
-    let pause_us = reply_us / SHARE;
-    if waiting < WAITING_MIN || pause_us < PAUSE_US_MIN {
-        return Duration::ZERO;
-    }
-    Duration::from_micros(pause_us.min(PAUSE_US_MAX) as u64)
+pub(super) fn length(active: u32, waited_us: u64) -> Duration {
+    if active < CROWD || waited_us >= SPARSE_US { Duration::ZERO } else { LENGTH }
 }
 
 /// Lets this thread sleep for as short as it asks; the kernel otherwise adds up to 50 µs.
@@ -44,19 +39,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_for_a_share_of_what_requests_take() {
-        assert_eq!(length(50, 500.0).as_micros(), 125);
+    fn pauses_in_a_crowd() {
+        assert_eq!(length(50, 0), LENGTH);
     }
 
     #[test]
-    fn does_not_delay_few_or_fast_requests() {
-        assert_eq!(length(7, 500.0), Duration::ZERO);
-        assert_eq!(length(50, 79.0), Duration::ZERO);
-        assert_eq!(length(0, 0.0), Duration::ZERO);
-    }
-
-    #[test]
-    fn pauses_for_a_bounded_time() {
-        assert_eq!(length(10_000, 1e9).as_micros(), 250);
+    fn does_not_delay_few_clients_or_sparse_messages() {
+        assert_eq!(length(7, 0), Duration::ZERO);
+        assert_eq!(length(50, 80), Duration::ZERO);
     }
 }
