@@ -262,6 +262,21 @@ impl Fabric {
         self.upstreams[upstream as usize].out.len() > PASSING_BYTES_HIGH
     }
 
+    /// Keeps the time of a large request: it runs while bytes wait for the server, anew with
+    /// each `progress`, and rests while the server waits for the client.
+    pub(crate) fn watch_passing(&mut self, upstream: u32, progress: bool) {
+        let now_us = self.now_us;
+        let up = &mut self.upstreams[upstream as usize];
+        let (Some(timeout), waits) = (up.timeout_us, !up.out.is_empty()) else { return };
+        let Some(expect) = up.fifo.back_mut().filter(|_| up.expired == 0) else { return };
+        if !waits {
+            expect.deadline_us = NEVER;
+        } else if progress || expect.deadline_us == NEVER {
+            expect.deadline_us = now_us + timeout;
+            self.next_deadline_us = self.next_deadline_us.min(expect.deadline_us);
+        }
+    }
+
     /// Recomputes the earliest deadline.
     pub(crate) fn refresh_deadline(&mut self) {
         let deadlines = self.upstreams.iter().map(|(_, up)| up.next_deadline_us());

@@ -87,6 +87,7 @@ fn forward(
     noreply: bool,
 ) {
     let seq = (!noreply).then(|| client.expect_reply());
+    client.silent |= noreply;
     let now_us = fabric.now_us;
     let server = fabric.admits().and_then(|()| fabric.pool(client.pool).locate(key, now_us));
     let sent = server.and_then(|server| {
@@ -140,6 +141,7 @@ fn everywhere(client: &mut Client, fabric: &mut Fabric, frame: &[u8], noreply: b
     let strict = fabric.pool(client.pool).strict;
     let join = Join::new(Merge::SameLine, strict, servers as u16, Vec::new());
     let seq = (!noreply).then(|| client.expect_join(join));
+    client.silent |= noreply;
     for server in 0..servers {
         let wanted =
             seq.map(|seq| Wanted { seq, fragment: server as u16, kind: ReplyKind::Line });

@@ -102,13 +102,18 @@ pub(super) fn admit(
 /// Answers with an error; a strict pool closes without a word instead, but for `NOAUTH`.
 #[cold]
 fn refuse(client: &mut Client, fabric: &mut Fabric, refusal: &str) {
-    let pool = fabric.pool(client.pool);
-    if pool.strict && !refusal.starts_with("-NOAUTH") {
+    if closes(client, fabric, refusal) {
+        let pool = fabric.pool(client.pool);
         pool.plan.counters.pool.client_err.add(1);
         client.end(Ending::Now);
     } else {
         client.answer(refusal.as_bytes());
     }
+}
+
+/// Whether the connection closes in place of this error.
+pub(super) fn closes(client: &Client, fabric: &mut Fabric, refusal: &str) -> bool {
+    fabric.pool(client.pool).strict && !refusal.starts_with("-NOAUTH")
 }
 
 /// Who the client is to the fabric.
@@ -303,7 +308,11 @@ fn answer(client: &mut Client, fabric: &mut Fabric, local: Local, frame: &[u8], 
         }
         Local::Hello => {
             let words: Vec<&[u8]> = args[1..].iter().map(|span| span.of(frame)).collect();
-            match hello(client, fabric, &words) {
+            let before = client.session.resp3;
+            let verdict = hello(client, fabric, &words);
+            // Another protocol is another connection; what was asked on this one comes first.
+            client.barrier |= client.session.resp3 != before;
+            match verdict {
                 Ok(()) => push_hello(&mut out, client),
                 Err(error) => out.extend_from_slice(error.as_bytes()),
             }
@@ -326,6 +335,7 @@ fn answer(client: &mut Client, fabric: &mut Fabric, local: Local, frame: &[u8], 
             push_bulk(&mut out, (micros % 1_000_000).to_string().as_bytes());
         }
         Local::Reset => {
+            client.barrier |= client.session.resp3;
             client.session = Default::default();
             client.session.authenticated = fabric.pool(client.pool).plan.conf.redis_auth.is_none();
             out.extend_from_slice(b"+RESET\r\n");
