@@ -9,4 +9,6 @@
 mod beside;
 mod config;
 mod placement;
+mod reload;
+mod shutdown;
 mod support;

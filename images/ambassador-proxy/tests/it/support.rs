@@ -1,5 +1,6 @@
 //! Programs as child processes, the wire, seeds, and waiting for conditions.
 
+mod load;
 mod proxy;
 mod servers;
 mod wire;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use ambassador_proxy::config::{Listen, parse_pools};
 use tempfile::TempDir;
 
+pub(crate) use load::Load;
 pub(crate) use proxy::{Finished, HttpAnswer, Proxy, http, resident_bytes, run};
 pub(crate) use servers::{DeadPort, Server};
 pub(crate) use wire::{Client, End, Outcome, memcache_end, request, resp_end};
