@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 pub(crate) use load::Load;
 pub(crate) use proxy::{Finished, HttpAnswer, Proxy, http, resident_bytes, run};
-pub(crate) use servers::{DeadPort, Server};
+pub(crate) use servers::{DeadPort, Server, keys_of};
 pub(crate) use wire::{Client, End, Outcome, memcache_end, request, resp_end};
 
 /// The variable that replays a seed a test has printed.

@@ -1,9 +1,10 @@
 //! Real Redis and memcached servers as child processes.
 
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use ambassador_proxy::config::Protocol;
+use ambassador_proxy::config::{Protocol, parse_pools};
 use rustix::process::{Pid, Signal, kill_process};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
@@ -117,6 +118,19 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Keys that `config` puts on the server of that label, while all servers live.
+pub(crate) fn keys_of(config: &str, pool: &str, label: &str) -> Vec<String> {
+    let parsed = parse_pools(Path::new("nutcracker.yml"), config).unwrap();
+    let pool = parsed.pools.get(pool).unwrap();
+    let placement = pool.placement();
+    let keys = (0..400).map(|number| format!("key-{}", number * 7919));
+    keys.filter(|key| {
+        let server = placement.locate(key.as_bytes(), || 0).unwrap();
+        pool.servers[server as usize].label == label
+    })
+    .collect()
 }
 
 fn spawn(protocol: Protocol, port: u16, flags: &[String], dir: &TempDir) -> Child {
