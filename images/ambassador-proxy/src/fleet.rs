@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::config::{Listen, PoolConfig, Pools};
 use crate::health::PoolHealth;
 use crate::routing::PoolPlan;
-use crate::stats::{PoolCounters, PoolStats, ServerStats};
+use crate::stats::{PoolCounters, PoolStats};
 use crate::worker::{self, Command, Handle, Listener, Worker};
 
 /// How the workers are set up.
@@ -304,7 +304,7 @@ fn serve(before: Option<&ServedPool>, conf: PoolConfig, workers: usize) -> Serve
                     let at = before.health.servers.iter().position(same)?;
                     Some(Arc::clone(&counters.servers[at]))
                 })
-                .unwrap_or_else(Arc::<ServerStats>::default)
+                .unwrap_or_default()
         });
         let servers = servers.collect();
         let pool = before.map_or_else(Arc::<PoolStats>::default, |(_, old)| Arc::clone(&old.pool));

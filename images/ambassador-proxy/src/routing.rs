@@ -315,6 +315,16 @@ impl Core {
         self.clients.iter().map(|(_, client)| client.in_flight()).sum()
     }
 
+    /// Whether at least `crowd` requests wait for replies of servers.
+    #[inline]
+    pub fn is_crowded(&self, crowd: usize) -> bool {
+        let mut waiting = 0;
+        self.fabric.upstreams.iter().any(|(_, up)| {
+            waiting += up.fifo.len();
+            waiting >= crowd
+        })
+    }
+
     // === Time ===
 
     /// The time by which [`Core::expire`] is to be called, in µs; `u64::MAX` for never.

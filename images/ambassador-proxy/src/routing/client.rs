@@ -201,7 +201,7 @@ impl Client {
         self.ending == Ending::Open
             && self.slots.len() < IN_FLIGHT_MAX
             && self.out.len() + self.waiting_bytes() < OUT_BYTES_HIGH
-            && !(self.barrier && !self.slots.is_empty())
+            && (!self.barrier || self.slots.is_empty())
     }
 
     /// Bytes of replies that wait for earlier ones.
