@@ -79,6 +79,8 @@ pub struct Core {
     generation: u32,
     /// Clients that keep servers from being read.
     blocking: usize,
+    /// When it is looked at next whether one of them has to go, in µs.
+    block_look_us: u64,
     stats: Arc<WorkerStats>,
 }
 
@@ -104,6 +106,7 @@ impl Core {
             resumed: Vec::new(),
             generation: 0,
             blocking: 0,
+            block_look_us: 0,
             stats,
         }
     }
@@ -331,8 +334,7 @@ impl Core {
     #[inline]
     pub fn next_deadline_us(&self) -> u64 {
         if self.blocking > 0 {
-            let look = self.fabric.now_us + BLOCK_US_MAX / 8;
-            return self.fabric.next_deadline_us.min(look);
+            return self.fabric.next_deadline_us.min(self.block_look_us);
         }
         self.fabric.next_deadline_us
     }
@@ -343,7 +345,8 @@ impl Core {
         if now_us >= self.fabric.next_deadline_us {
             self.expire_requests();
         }
-        if self.blocking > 0 {
+        if self.blocking > 0 && now_us >= self.block_look_us {
+            self.block_look_us = now_us + BLOCK_US_MAX / 8;
             self.cut_off_slow_clients(now_us);
         }
     }
