@@ -46,6 +46,7 @@ pub use problem::Problem;
 pub use program::enter;
 pub use runtime::{Builder, Handle, Management, StartError};
 pub use secret::Secret;
+pub use server::serve_connection;
 pub use settings::{
     ConfigError, Effective, FileSettings, Invocation, LoadError, Loaded, Place, Shared, Strings,
     Subcommand, command, load, yaml_settings,

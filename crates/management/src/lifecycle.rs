@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub trait Drain: Send + Sync {
     /// Requests under way. The wait ends early when this is 0.
     fn in_flight(&self) -> u64;
-    /// Stop accepting work and finish what is under way.
+    /// Stop accepting work and finish what is under way. May be said twice.
     fn stop_accepting(&self);
     /// Close what is left; the process ends next.
     fn close(&self);

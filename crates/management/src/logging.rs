@@ -13,7 +13,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Dispatch;
-use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
@@ -27,6 +26,8 @@ mod tests;
 
 use ring::{Ring, RingSink};
 
+/// From least to most.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// How long a changed level may stay before it reverts.
 const EXPIRY_MAX: Duration = Duration::from_hours(24);
 
@@ -231,9 +232,8 @@ pub(crate) fn parse_filter(text: &str) -> Result<EnvFilter, String> {
         return Err(expected());
     }
     // A lone word that is no level would silently be taken for a target with every level on.
-    let known = |part: &str| {
-        part.contains('=') || part.contains('[') || part.parse::<LevelFilter>().is_ok()
-    };
+    let known =
+        |part: &str| part.contains('=') || part.contains('[') || named_level(part).is_some();
     if !text.split(',').all(|part| known(part.trim())) {
         return Err(expected());
     }
@@ -266,26 +266,24 @@ fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-fn stepped(filter: &str, step: i8) -> String {
-    let levels = ["off", "error", "warn", "info", "debug", "trace"];
-    let mut parts: Vec<String> = filter
-        .split(',')
-        .map(|part| part.trim().to_owned())
-        .collect();
-    let bare = parts
+/// A level by its name; not by number, nor empty, as the library would take it.
+fn named_level(part: &str) -> Option<usize> {
+    LEVELS
         .iter()
-        .position(|part| part.parse::<LevelFilter>().is_ok());
+        .position(|level| part.eq_ignore_ascii_case(level))
+}
+
+fn stepped(filter: &str, step: i8) -> String {
+    let mut parts: Vec<&str> = filter.split(',').map(str::trim).collect();
+    let bare = parts.iter().position(|part| named_level(part).is_some());
     let index = bare.unwrap_or_else(|| {
         // What has no directive logs errors.
-        parts.insert(0, "error".to_owned());
+        parts.insert(0, "error");
         0
     });
-    let now = levels
-        .iter()
-        .position(|level| parts[index].eq_ignore_ascii_case(level));
-    let now = now.and_then(|now| i8::try_from(now).ok()).unwrap_or(3);
-    let next = now.saturating_add(step).clamp(0, 5);
-    parts[index] = levels[usize::from(next.unsigned_abs())].to_owned();
+    let now = named_level(parts[index]).unwrap_or_default();
+    let next = now.saturating_add_signed(isize::from(step));
+    parts[index] = LEVELS[next.min(LEVELS.len() - 1)];
     parts.join(",")
 }
 

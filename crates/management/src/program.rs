@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Command};
 
+use crate::runtime::StartError;
 use crate::settings::{ConfigError, FileSettings, Invocation, Loaded, ProcessEnvironment, load};
 use crate::{Image, healthcheck};
 
@@ -31,10 +32,15 @@ pub fn enter<A: Args>(
         Ok(Invocation::Healthcheck(request)) => healthcheck::main(&request),
         Ok(Invocation::Program(loaded)) => run(*loaded).unwrap_or_else(|error| {
             crate::logging::last_words(image.name, &error);
-            let config = error
-                .chain()
-                .any(<dyn std::error::Error>::is::<ConfigError>);
-            ExitCode::from(if config { 2 } else { 1 })
+            ExitCode::from(if misconfigured(&error) { 2 } else { 1 })
         }),
     }
+}
+
+/// Whether the user is to blame: a transparent [`StartError`] hides what it carries from the chain.
+fn misconfigured(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let start = cause.downcast_ref::<StartError>();
+        cause.is::<ConfigError>() || matches!(start, Some(StartError::Config(_)))
+    })
 }

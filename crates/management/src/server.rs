@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::{HttpService, Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -95,6 +95,26 @@ where
         request.extensions_mut().insert(peer);
         inner.call(request)
     });
+    drive(io, service, limits.life_max).await;
+}
+
+/// Serves one connection that an image has accepted itself, with the limits of the probe
+/// listener: for an image whose port speaks more than HTTP.
+pub async fn serve_connection<I>(io: I, router: Router, life_max: Duration)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    drive(io, TowerToHyperService::new(router), Some(life_max)).await;
+}
+
+async fn drive<I, S, B>(io: I, service: S, life_max: Option<Duration>)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -102,7 +122,7 @@ where
         .serve_connection(TokioIo::new(io), service);
     let mut serving = pin!(serving);
     // A client that breaks off is no news, whether cleanly or not.
-    let Some(life) = limits.life_max else {
+    let Some(life) = life_max else {
         let _ = serving.await;
         return;
     };

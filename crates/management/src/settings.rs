@@ -211,13 +211,9 @@ fn refuse_typed_secrets(
     for arg in settable(command).filter(|arg| effective::secret_type(arg)) {
         let long = arg.get_long().unwrap_or_default();
         if typed.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
-            let expected = format!("the secret in {} or in a file", image.variable(long));
-            return Err(ConfigError::new(
-                Place::Flag(long.to_owned()),
-                None,
-                "a secret on the command line",
-                expected,
-            ));
+            let name = image.variable(long);
+            let message = format!("a secret is not typed, use {name} or the configuration file");
+            return Err(ConfigError::message(Place::Flag(long.to_owned()), message));
         }
     }
     Ok(())

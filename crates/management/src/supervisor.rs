@@ -117,9 +117,10 @@ pub(crate) async fn run(core: Arc<Core>, setup: Setup) {
 /// Follows the machine to its end.
 async fn drive(core: &Core) -> ExitReason {
     loop {
-        let drain = lock(&core.drain).clone();
-        let in_flight = drain.as_ref().map_or(0, |drain| drain.in_flight());
+        let in_flight = core.in_flight();
         let step = core.with_machine(|machine, now| machine.next(now, in_flight));
+        // Read after the step, so that a drain brought meanwhile is told by one side or the other.
+        let drain = lock(&core.drain).clone();
         match step {
             Step::Wait(None) => core.changed.notified().await,
             Step::Wait(Some(until)) => {

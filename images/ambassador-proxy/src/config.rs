@@ -5,10 +5,13 @@
 //! with the same meaning; what it merely guesses at (numbers that overflow, names that are
 //! empty) is an error that says file, line, key, what was found and what was expected.
 
+pub mod args;
+mod keys;
 pub mod lint;
 mod pools;
 #[cfg(test)]
 mod tests;
+mod values;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -16,7 +19,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use pools::{POOL_KEYS, PoolKey, SETTINGS_KEY, parse_pools};
+pub use keys::{POOL_KEYS, PoolKey};
+pub use pools::{SETTINGS_KEY, parse_pools};
 
 use crate::placement::{self, Member, Placement, Rules};
 

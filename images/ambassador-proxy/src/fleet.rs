@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::config::{Listen, PoolConfig, Pools};
 use crate::health::PoolHealth;
 use crate::routing::PoolPlan;
-use crate::stats::{PoolCounters, PoolStats, ServerStats};
+use crate::stats::{PoolCounters, PoolStats};
 use crate::worker::{self, Command, Handle, Listener, Worker};
 
 /// How the workers are set up.
@@ -85,14 +84,15 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Makes the workers and binds all listeners; nothing is served until the threads of
-    /// [`Fleet::start`] run.
+    /// Makes the workers and binds all listeners; nothing is served until [`Worker::run`] does.
+    /// `prepare` sees each pool before any worker does.
     ///
     /// # Errors
     /// A pool cannot listen, or the kernel gives no event queue.
     pub fn bind(
         config: FleetConfig,
         pools: Pools,
+        prepare: impl Fn(&ServedPool),
         mut alive: impl FnMut(usize) -> Box<dyn Fn() + Send>,
     ) -> Result<(Fleet, Vec<Worker>), ReloadError> {
         let clock = Instant::now();
@@ -112,19 +112,8 @@ impl Fleet {
         let fleet = Fleet { config, workers, pools: Mutex::default(), clock, reloads };
         let listeners = fleet.bind_new(&pools, &[])?;
         // Commands wait in the queues until the threads run.
-        let _ = fleet.deal(pools, listeners);
+        let _ = fleet.deal(pools, listeners, prepare);
         Ok((fleet, threads))
-    }
-
-    /// Runs the workers, each in a thread of its own.
-    ///
-    /// # Errors
-    /// The kernel gives no thread.
-    pub fn start(threads: Vec<Worker>) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
-        let start = |(index, worker): (usize, Worker)| {
-            std::thread::Builder::new().name(format!("worker-{index}")).spawn(|| worker.run())
-        };
-        threads.into_iter().enumerate().map(start).collect()
     }
 
     /// The pools in service.
@@ -143,11 +132,17 @@ impl Fleet {
     }
 
     /// Serves these pools from now on, and waits until every worker does. Refused when a pool
-    /// would move more than `moved_max` of its keys.
+    /// would move more than `moved_max` of its keys. `prepare` sees each pool before any worker
+    /// does.
     ///
     /// # Errors
     /// Nothing has changed then.
-    pub fn reload(&self, pools: Pools, moved_max: f64) -> Result<ReloadReport, ReloadError> {
+    pub fn reload(
+        &self,
+        pools: Pools,
+        moved_max: f64,
+        prepare: impl Fn(&ServedPool),
+    ) -> Result<ReloadReport, ReloadError> {
         let before = self.pools();
         let mut report = ReloadReport::default();
         for pool in &pools.0 {
@@ -165,7 +160,7 @@ impl Fleet {
         let gone = before.iter().filter(|old| pools.get(&old.conf.name).is_none());
         report.removed = gone.map(|old| old.conf.name.clone()).collect();
         let listeners = self.bind_new(&pools, &before)?;
-        for done in self.deal(pools, listeners) {
+        for done in self.deal(pools, listeners, prepare) {
             // An error means that the worker is gone, and the process with it.
             let _ = done.recv();
         }
@@ -206,6 +201,7 @@ impl Fleet {
         &self,
         pools: Pools,
         listeners: Vec<Option<Vec<Listener>>>,
+        prepare: impl Fn(&ServedPool),
     ) -> Vec<mpsc::Receiver<()>> {
         let mut served = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let before: HashMap<&str, &ServedPool> =
@@ -216,6 +212,7 @@ impl Fleet {
             .into_iter()
             .map(|conf| serve(before.get(conf.name.as_str()).copied(), conf, workers))
             .collect();
+        next.iter().for_each(prepare);
         let mut per_worker: Vec<Vec<(PoolPlan, Option<Listener>)>> =
             (0..workers).map(|_| Vec::new()).collect();
         for (pool, mut listeners) in next.iter().zip(listeners) {
@@ -307,7 +304,7 @@ fn serve(before: Option<&ServedPool>, conf: PoolConfig, workers: usize) -> Serve
                     let at = before.health.servers.iter().position(same)?;
                     Some(Arc::clone(&counters.servers[at]))
                 })
-                .unwrap_or_else(Arc::<ServerStats>::default)
+                .unwrap_or_default()
         });
         let servers = servers.collect();
         let pool = before.map_or_else(Arc::<PoolStats>::default, |(_, old)| Arc::clone(&old.pool));

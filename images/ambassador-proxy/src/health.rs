@@ -124,10 +124,13 @@ impl PoolHealth {
             keep(&server.label, &server.address)
                 .unwrap_or_else(|| Arc::new(Server::new(&server.label, &server.address)))
         });
+        let servers: Vec<Arc<Server>> = servers.collect();
+        // A server that was ejected before this configuration has to come back in it.
+        let next_return_ms = servers.iter().filter_map(|server| server.ejected_until_ms()).min();
         PoolHealth {
-            servers: servers.collect(),
+            servers,
             epoch: AtomicU64::new(1),
-            next_return_ms: AtomicU64::new(0),
+            next_return_ms: AtomicU64::new(next_return_ms.unwrap_or(0)),
             ejections: AtomicU64::new(before.map_or(0, |before| before.ejections.load(Relaxed))),
             clients: before.map_or_else(Arc::default, |before| Arc::clone(&before.clients)),
             auto_eject: pool.auto_eject_hosts,

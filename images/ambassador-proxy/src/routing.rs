@@ -82,6 +82,11 @@ pub struct Core {
     generation: u32,
     /// Clients that keep servers from being read.
     blocking: usize,
+    /// The present millisecond, and the clients that have sent something in it.
+    window: u64,
+    window_active: u32,
+    /// The clients that have in the last one.
+    active: u32,
     /// When to look at them next, in µs.
     look_at_us: u64,
     stats: Arc<WorkerStats>,
@@ -104,11 +109,15 @@ impl Core {
                 bytes: 0,
                 bytes_max,
                 stats: Arc::clone(&stats),
+                split: Default::default(),
             },
             touched: Vec::new(),
             resumed: Vec::new(),
             generation: 0,
             blocking: 0,
+            window: 0,
+            window_active: 0,
+            active: 0,
             look_at_us: upstream::NEVER,
             stats,
         }
@@ -118,6 +127,13 @@ impl Core {
     #[inline]
     pub fn set_now(&mut self, now_us: u64) {
         self.fabric.now_us = now_us;
+        let window = now_us / 1_000;
+        if window != self.window {
+            // After a pause longer than that, nobody was active in the last one.
+            self.active = if window == self.window + 1 { self.window_active } else { 0 };
+            self.window_active = 0;
+            self.window = window;
+        }
     }
 
     /// Tells what has to be added to the time to get µs since the epoch, for `TIME`.
@@ -182,6 +198,9 @@ impl Core {
     #[inline]
     pub fn client_input(&mut self, index: u32, bytes: &[u8]) {
         let client = &mut self.clients[index as usize];
+        if client.last_input_us / 1_000 != self.window {
+            self.window_active += 1;
+        }
         client.last_input_us = self.fabric.now_us;
         if client.remainder.is_empty() {
             let used = take_requests(client, &mut self.fabric, bytes);
@@ -324,6 +343,12 @@ impl Core {
     /// Unanswered requests of all clients.
     pub fn in_flight(&self) -> usize {
         self.clients.iter().map(|(_, client)| client.in_flight()).sum()
+    }
+
+    /// How many clients have sent something in the last full millisecond.
+    #[inline]
+    pub fn active(&self) -> u32 {
+        self.active
     }
 
     // === Time ===

@@ -10,6 +10,7 @@
 //! edge-triggered, for both directions, so a turn costs no call but the wait, the reads and the
 //! writes.
 
+mod gather;
 mod listener;
 mod socket;
 
@@ -129,6 +130,8 @@ pub struct Worker {
     gauges_at_us: u64,
     quiet_at_us: u64,
     phase: Phase,
+    /// How long the last event was in coming.
+    waited_us: u64,
     load: Arc<Load>,
     stats: Arc<WorkerStats>,
     alive: Box<dyn Fn() + Send>,
@@ -188,6 +191,7 @@ impl Worker {
             gauges_at_us: 0,
             quiet_at_us: 0,
             phase: Phase::Serving,
+            waited_us: 0,
             load,
             stats,
             alive,
@@ -201,14 +205,22 @@ impl Worker {
     /// The event queue fails, which it does not while the process is sound.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
+        gather::prepare_thread();
         while self.phase != Phase::Stopped {
-            let wait = self.wait();
+            let mut wait = self.wait();
+            let gather = gather::length(self.core.active(), self.waited_us);
+            if !gather.is_zero() && gather < wait {
+                gather::pause(gather);
+                wait -= gather;
+            }
+            let asked_us = self.clock.elapsed().as_micros() as u64;
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => result?,
             }
             (self.alive)();
             self.tell_time();
+            self.waited_us = self.now_us - asked_us;
             self.turn(&events);
         }
         Ok(())

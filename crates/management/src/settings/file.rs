@@ -80,8 +80,11 @@ pub fn yaml_settings(path: &Path, text: &str) -> Result<FileSettings, ConfigErro
     }
     let nodes: BTreeMap<String, Spanned<Node>> = serde_saphyr::from_str(text).map_err(|error| {
         let line = error.location().map(|location| location.line());
-        let summary = error.without_snippet().to_string();
-        ConfigError::message(place(line), summary)
+        // The line is said by the place, and advice to programmers helps no operator.
+        let whole = error.without_snippet().to_string();
+        let summary = whole.split(" at line ").next().unwrap_or_default();
+        let summary = summary.split(", set ").next().unwrap_or_default();
+        ConfigError::message(place(line), format!("not valid YAML: {summary}"))
     })?;
     for (name, node) in nodes {
         let line = Some(node.referenced.line());

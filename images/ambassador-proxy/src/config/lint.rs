@@ -4,6 +4,7 @@
 //! code that serves requests, and the figures are in the message. Nothing here refuses a file;
 //! that is for the reader of pools.
 
+mod sample;
 #[cfg(test)]
 mod tests;
 
@@ -11,13 +12,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use sample::{Load, SAMPLE_KEYS, sample};
 use serde::Serialize;
 
 use super::{Address, EjectMode, Listen, PoolConfig, Protocol};
-use crate::placement::{Distribution, Hash, Placement};
+use crate::placement::{Distribution, Hash};
 
-/// Keys placed for each sample.
-const SAMPLE_KEYS: u32 = 20_000;
 /// The busiest server may have this many times its share before it is worth a word.
 const LOAD_RATIO_MAX: f64 = 1.4;
 /// Consecutive ids may share a server in this many of the cases where they need not.
@@ -48,32 +48,21 @@ pub struct Finding {
     pub message: String,
 }
 
-/// How sample keys of one form fall on the servers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Load {
-    /// Form of the keys, such as `user:N`.
-    form: &'static str,
-    /// Keys on the busiest server, relative to its share by weight.
-    ratio: f64,
-    /// Servers that got no key.
-    idle: usize,
-    /// Share of keys N and N+1 that are on one server.
-    sticky: f64,
-}
-
 // === impl Finding ===
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+        })
+    }
+}
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let severity = match self.severity {
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-        };
-        write!(
-            f,
-            "line {}: {}: {severity}: {}",
-            self.line, self.pool, self.message
-        )
+        let Finding { pool, line, severity, message } = self;
+        write!(f, "{line}: {pool}: {severity}: {message}")
     }
 }
 
@@ -247,13 +236,6 @@ impl Linter<'_> {
 
     fn connections(&mut self) {
         let pool = self.pool;
-        if pool.server_connections > 1 {
-            self.note(format!(
-                "server_connections: {} lets pipelined requests of one client overtake each \
-                 other, so it may not read what it has just written; 1 keeps the order",
-                pool.server_connections
-            ));
-        }
         let connections = u64::from(pool.server_connections) * pool.servers.len() as u64;
         if connections > CONNECTIONS_MAX {
             self.note(format!(
@@ -379,51 +361,4 @@ fn moved_by_loss(pool: &PoolConfig) -> f64 {
     let before = pool.placement();
     let live: Vec<bool> = (0..pool.servers.len()).map(|index| index != 0).collect();
     crate::placement::moved_share(&before, &before.with_live(&live))
-}
-
-/// Places sample keys of two common forms: numbered names, and bare numbers.
-fn sample(pool: &PoolConfig) -> [Load; 2] {
-    let placement = pool.placement();
-    [
-        load(pool, &placement, "user:N", |id| format!("user:{id}")),
-        load(pool, &placement, "N", |id| id.to_string()),
-    ]
-}
-
-fn load(
-    pool: &PoolConfig,
-    placement: &Placement,
-    form: &'static str,
-    key: impl Fn(u32) -> String,
-) -> Load {
-    let mut counts = vec![0_u32; pool.servers.len()];
-    let (mut same, mut last) = (0_u32, None);
-    for id in 0..SAMPLE_KEYS {
-        // Only placements that depend on the key are sampled, so the number is not used.
-        let owner = placement.locate(key(id).as_bytes(), || 0);
-        if let Some(owner) = owner {
-            counts[owner as usize] += 1;
-        }
-        same += u32::from(owner == last);
-        last = owner;
-    }
-    let total: f64 = pool
-        .servers
-        .iter()
-        .map(|server| f64::from(server.weight))
-        .sum();
-    let fair = |weight: u32| f64::from(SAMPLE_KEYS) * f64::from(weight) / total;
-    // A server whose fair share is a handful of keys says nothing by a few more.
-    let ratios = pool
-        .servers
-        .iter()
-        .zip(&counts)
-        .filter(|(server, _)| fair(server.weight) > 50.0);
-    let ratio = ratios.map(|(server, count)| f64::from(*count) / fair(server.weight));
-    Load {
-        form,
-        ratio: ratio.fold(0.0, f64::max),
-        idle: counts.iter().filter(|count| **count == 0).count(),
-        sticky: f64::from(same) / f64::from(SAMPLE_KEYS - 1),
-    }
 }

@@ -284,8 +284,7 @@ fn single(
         }
         _ => Verb::Bad("ERROR"),
     };
-    parsed.strict_closes |= parsed.verb != Verb::Single
-        || rest.get(1).is_some_and(|argument| argument.of(line)[0] == b'-');
+    parsed.strict_closes |= parsed.verb != Verb::Single;
 }
 
 /// A meta command: `mg KEY FLAG…`; `ms` has the length of its value before the flags.

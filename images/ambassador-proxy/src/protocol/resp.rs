@@ -318,6 +318,11 @@ impl ReplyScan {
         if self.place > bytes.len() {
             return Ok(Scan::More { need: self.place });
         }
+        // A length that is not that of its body would put the client out of step. (Of a reply
+        // that was passed on in pieces less than its end may be left.)
+        if self.place >= 2 && bytes[self.place - 2..self.place] != *b"\r\n" {
+            return Err(ProtocolError("reply without its end"));
+        }
         Ok(Scan::Done(self.place))
     }
 

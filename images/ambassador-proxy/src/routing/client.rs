@@ -206,7 +206,7 @@ impl Client {
         self.ending == Ending::Open
             && self.slots.len() < IN_FLIGHT_MAX
             && self.out.len() + self.waiting_bytes() < OUT_BYTES_HIGH
-            && !(self.barrier && !self.slots.is_empty())
+            && (!self.barrier || self.slots.is_empty())
     }
 
     /// Bytes of replies that wait for earlier ones.
@@ -356,24 +356,31 @@ impl Client {
     }
 
     fn join_done(&mut self, seq: u64) {
-        let is_head = seq == self.head;
-        let Some(Slot::Join(join)) = self.slot(seq) else { return };
-        let mut merged = Vec::new();
-        let held = join.bytes();
-        let closes = join.merge(&mut merged);
-        self.held -= held;
+        let index = (seq - self.head) as usize;
+        let Some(Slot::Join(mut join)) = self.slots.get_mut(index).map(|slot| {
+            // What stands in its place meanwhile is replaced below.
+            std::mem::replace(slot, Slot::Pending)
+        }) else {
+            return;
+        };
+        self.held -= join.bytes();
+        let closes = if index == 0 {
+            let closes = join.merge(self.out.tail());
+            self.slots.pop_front();
+            self.head += 1;
+            self.settle();
+            closes
+        } else {
+            let mut bytes = Vec::new();
+            let closes = join.merge(&mut bytes);
+            self.held += bytes.len();
+            self.slots[index] = Slot::Own { bytes, whole: true };
+            closes
+        };
         if closes {
             // A strict pool: the error is the last thing this client hears.
-            self.slots.truncate((seq - self.head) as usize + 1);
+            self.slots.truncate((seq + 1).saturating_sub(self.head) as usize);
             self.end(Ending::AfterReplies);
-        }
-        if is_head {
-            self.reply(seq, &merged);
-        } else {
-            self.held += merged.len();
-            if let Some(slot) = self.slot(seq) {
-                *slot = Slot::Own { bytes: merged, whole: true };
-            }
         }
     }
 

@@ -286,7 +286,7 @@ const FILES: &[(&str, &str, By)] = &[
     ),
     (
         "comments and blank lines",
-        "# a\n\na: # b\n\n  # c\n  listen: 127.0.0.1:7001   # d\n  servers: # e\n\n   - h:1:1 # f\n",
+        "# a\n\na: # b\n\n  # c\n  listen: 127.0.0.1:7001   # d\n  servers: # e\n\n   - h:1:1 # f",
         Both,
     ),
     (

@@ -6,6 +6,12 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod beside;
+mod cli;
 mod config;
+mod health;
+mod limits;
 mod placement;
+mod reload;
+mod shutdown;
 mod support;

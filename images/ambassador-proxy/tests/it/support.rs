@@ -1,4 +1,9 @@
-//! The real nutcracker as a child process, seeds, and waiting for conditions.
+//! Programs as child processes, the wire, seeds, and waiting for conditions.
+
+mod load;
+mod proxy;
+mod servers;
+mod wire;
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -11,11 +16,16 @@ use std::time::{Duration, Instant};
 use ambassador_proxy::config::{Listen, parse_pools};
 use tempfile::TempDir;
 
+pub(crate) use load::Load;
+pub(crate) use proxy::{Finished, HttpAnswer, Proxy, http, resident_bytes, run};
+pub(crate) use servers::{DeadPort, Server, keys_of};
+pub(crate) use wire::{Client, End, Outcome, memcache_end, request, resp_end};
+
 /// The variable that replays a seed a test has printed.
 pub(crate) const SEED_VARIABLE: &str = "AMBASSADOR_PROXY_TEST_SEED";
 
 /// Longest wait for anything in these tests; only a failing test waits that long.
-const WAIT_MAX: Duration = Duration::from_secs(20);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// A running nutcracker; it is killed when this is dropped.
 pub(crate) struct Nutcracker {

@@ -30,37 +30,37 @@ fn hashes_that_spread_badly_are_measured() {
         &hash("crc32"),
         &ten(),
         expect![[r#"
-        line 1: alpha: warning: crc32 with ketama puts 10.00 times its share on the busiest of 10 servers, measured with 20000 keys N; every key is on that one server (it has 15 bits; crc32a has 32)
+        1: alpha: warning: crc32 with ketama puts 10.00 times its share on the busiest of 10 servers, measured with 20000 keys N; every key is on that one server (it has 15 bits; crc32a has 32)
     "#]],
     );
     check(
         &hash("fnv1_64"),
         &ten(),
         expect![[r#"
-        line 1: alpha: warning: fnv1_64 with ketama puts 2.30 times its share on the busiest of 10 servers, measured with 20000 keys N; 1 server gets none
-        line 1: alpha: note: fnv1_64 keeps 100 % of consecutive ids on one server (chance alone: 10 %), measured with 20000 keys user:N: a range of ids loads one server
+        1: alpha: warning: fnv1_64 with ketama puts 2.30 times its share on the busiest of 10 servers, measured with 20000 keys N; 1 server gets none
+        1: alpha: note: fnv1_64 keeps 100 % of consecutive ids on one server (chance alone: 10 %), measured with 20000 keys user:N: a range of ids loads one server
     "#]],
     );
     check(
         &hash("fnv1a_64"),
         &ten(),
         expect![[r#"
-        line 1: alpha: warning: fnv1a_64 with ketama puts 1.50 times its share on the busiest of 10 servers, measured with 20000 keys N
-        line 1: alpha: note: fnv1a_64 keeps 98 % of consecutive ids on one server (chance alone: 10 %), measured with 20000 keys N: a range of ids loads one server
+        1: alpha: warning: fnv1a_64 with ketama puts 1.50 times its share on the busiest of 10 servers, measured with 20000 keys N
+        1: alpha: note: fnv1a_64 keeps 98 % of consecutive ids on one server (chance alone: 10 %), measured with 20000 keys N: a range of ids loads one server
     "#]],
     );
     check(
         &hash("crc16"),
         &ten(),
         expect![[r#"
-        line 1: alpha: note: crc16 keeps 95 % of consecutive ids on one server (chance alone: 10 %), measured with 20000 keys user:N: a range of ids loads one server
+        1: alpha: note: crc16 keeps 95 % of consecutive ids on one server (chance alone: 10 %), measured with 20000 keys user:N: a range of ids loads one server
     "#]],
     );
     check(
         &hash("fnv1_32"),
         &ten(),
         expect![[r#"
-        line 1: alpha: note: fnv1_32 keeps 91 % of consecutive ids on one server (chance alone: 10 %), measured with 20000 keys N: a range of ids loads one server
+        1: alpha: note: fnv1_32 keeps 91 % of consecutive ids on one server (chance alone: 10 %), measured with 20000 keys N: a range of ids loads one server
     "#]],
     );
 }
@@ -94,7 +94,7 @@ fn a_server_without_points_is_found() {
         "  timeout: 400\n  hash: hsieh\n",
         &servers,
         expect![[r#"
-            line 7: alpha: warning: server "127.0.0.1:11213" of weight 1 gets 0 of 316 ring points, so no key: its weight is too small beside the others'
+            7: alpha: warning: server "127.0.0.1:11213" of weight 1 gets 0 of 316 ring points, so no key: its weight is too small beside the others'
         "#]],
     );
 }
@@ -107,14 +107,14 @@ fn ejection_is_judged_by_what_it_moves() {
         &format!("{timeout}  distribution: modula\n"),
         &ten(),
         expect![[r#"
-            line 1: alpha: warning: modula with auto_eject_hosts moves 90 % of all keys when one server is ejected, and moves them back later; use ketama, or eject_mode: fail_fast
+            1: alpha: warning: modula with auto_eject_hosts moves 90 % of all keys when one server is ejected, and moves them back later; use ketama, or eject_mode: fail_fast
         "#]],
     );
     check(
         &format!("{timeout}  redis: true\n"),
         &ten(),
         expect![[r#"
-            line 1: alpha: warning: auto_eject_hosts in a Redis pool writes keys of an ejected server elsewhere and leaves them there when it comes back, which splits the data; use eject_mode: fail_fast unless it is only a cache
+            1: alpha: warning: auto_eject_hosts in a Redis pool writes keys of an ejected server elsewhere and leaves them there when it comes back, which splits the data; use eject_mode: fail_fast unless it is only a cache
         "#]],
     );
     check(
@@ -126,15 +126,15 @@ fn ejection_is_judged_by_what_it_moves() {
         eject,
         &ten(),
         expect![[r#"
-        line 1: alpha: warning: no timeout: a server that hangs is never ejected, because auto_eject_hosts counts timeouts
+        1: alpha: warning: no timeout: a server that hangs is never ejected, because auto_eject_hosts counts timeouts
     "#]],
     );
     check(
         "  timeout: 0\n  eject_mode: fail_fast\n  hash: md5\n",
         &ten(),
         expect![[r#"
-            line 1: alpha: warning: no timeout: requests to a server that hangs wait forever
-            line 1: alpha: note: eject_mode has no effect without auto_eject_hosts: true
+            1: alpha: warning: no timeout: requests to a server that hangs wait forever
+            1: alpha: note: eject_mode has no effect without auto_eject_hosts: true
         "#]],
     );
 }
@@ -147,10 +147,9 @@ fn the_rest_is_worth_a_note() {
         keys,
         &ten(),
         expect![[r#"
-        line 1: alpha: warning: random sends each request to any server, so a key is not found where it was written; right only where all servers hold the same data, such as proxies
-        line 1: alpha: note: server_connections: 40 lets pipelined requests of one client overtake each other, so it may not read what it has just written; 1 keeps the order
-        line 1: alpha: note: up to 400 server connections for each worker
-        line 1: alpha: note: client_connections: 9 is a limit here; nutcracker ignores it
+        1: alpha: warning: random sends each request to any server, so a key is not found where it was written; right only where all servers hold the same data, such as proxies
+        1: alpha: note: up to 400 server connections for each worker
+        1: alpha: note: client_connections: 9 is a limit here; nutcracker ignores it
     "#]],
     );
     let servers = [
@@ -164,10 +163,10 @@ fn the_rest_is_worth_a_note() {
         "  timeout: 400\n  hash: md5\n",
         &servers,
         expect![[r#"
-        line 9: alpha: warning: host "10.0.0.300" looks like an IPv4 address but is none
-        line 10: alpha: warning: host "10::0::1" looks like an IPv6 address but is none
-        line 6: alpha: note: 2 servers at port 11211 without a name, such as "cache1": the port is left out of what places keys, so another port moves keys; a name keeps them where they are
-        line 8: alpha: note: server "three" has the address cache2:11211 of the server on line 7
+        9: alpha: warning: host "10.0.0.300" looks like an IPv4 address but is none
+        10: alpha: warning: host "10::0::1" looks like an IPv6 address but is none
+        6: alpha: note: 2 servers at port 11211 without a name, such as "cache1": the port is left out of what places keys, so another port moves keys; a name keeps them where they are
+        8: alpha: note: server "three" has the address cache2:11211 of the server on line 7
     "#]],
     );
 }

@@ -1,0 +1,39 @@
+//! Waiting for a condition, with a deadline: the one place that sleeps.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// Time between two looks at a condition.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Looks until `condition` yields a value, and returns it.
+///
+/// `what` completes the sentence "waited 30s for …".
+///
+/// # Errors
+/// The first error of `condition`, or the deadline of `limit` having passed.
+pub fn until<T>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = condition()? {
+            return Ok(value);
+        }
+        if start.elapsed() > limit {
+            bail!("waited {limit:?} for {what}");
+        }
+        pause();
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "polls a condition that has a deadline"
+)]
+fn pause() {
+    std::thread::sleep(PAUSE);
+}
