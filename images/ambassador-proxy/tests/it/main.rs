@@ -9,6 +9,7 @@
 mod beside;
 mod cli;
 mod config;
+mod fault;
 mod health;
 mod limits;
 mod placement;

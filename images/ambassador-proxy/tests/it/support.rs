@@ -182,6 +182,11 @@ impl Random {
         Random(seed)
     }
 
+    /// From a seed that is known already.
+    pub(crate) fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
