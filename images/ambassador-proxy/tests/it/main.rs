@@ -8,6 +8,7 @@
 
 mod beside;
 mod cli;
+mod clients;
 mod config;
 mod fault;
 mod health;
