@@ -34,7 +34,7 @@ pub struct MarkerError(String);
 /// Every long flag with its short form, variable, default and meaning.
 #[must_use]
 pub fn flags_table(image: &Image, command: &Command) -> String {
-    let rows = settable(command).map(|arg| {
+    let rows = settable(command).filter(|arg| !arg.is_hide_set()).map(|arg| {
         let long = arg.get_long().unwrap_or_default();
         let short = arg
             .get_short()

@@ -53,8 +53,8 @@ pub const OUT_BYTES_HIGH: usize = 1024 * 1024;
 const OUT_BYTES_LOW: usize = 256 * 1024;
 /// Most bytes held for one client: a request that has to be whole, replies that wait to be joined.
 pub const CLIENT_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Bytes of replies that wait for earlier ones above which a client is dropped once the memory
-/// budget is used up.
+/// Bytes of replies that wait for earlier ones, or of a request that has to be whole, above which
+/// a client is dropped once the memory budget is used up.
 const HELD_BYTES_SPARED: usize = 1024 * 1024;
 /// Most bytes queued for one connection to a server; beyond it requests fail at once.
 pub const UPSTREAM_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -66,7 +66,8 @@ pub const PASSING_BYTES: usize = 256 * 1024;
 const PASSING_BYTES_HIGH: usize = 256 * 1024;
 /// A reply above this length is passed on as it comes.
 pub const REPLY_PIECE_BYTES: usize = 64 * 1024;
-/// How long a client may keep a server's connection from being read for others, in µs.
+/// How long a client may keep a server's connection from being read for others, in µs; no longer
+/// than half the timeout of the pool, so that their requests do not time out.
 const BLOCK_US_MAX: u64 = 5_000_000;
 
 /// See the module.
@@ -79,8 +80,13 @@ pub struct Core {
     generation: u32,
     /// Clients that keep servers from being read.
     blocking: usize,
-    /// When it is looked at next whether one of them has to go, in µs.
-    block_look_us: u64,
+    /// The present millisecond, and the clients that have sent something in it.
+    window: u64,
+    window_active: u32,
+    /// The clients that have in the last one.
+    active: u32,
+    /// When to look at them next, in µs.
+    look_at_us: u64,
     stats: Arc<WorkerStats>,
 }
 
@@ -101,12 +107,16 @@ impl Core {
                 bytes: 0,
                 bytes_max,
                 stats: Arc::clone(&stats),
+                split: Default::default(),
             },
             touched: Vec::new(),
             resumed: Vec::new(),
             generation: 0,
             blocking: 0,
-            block_look_us: 0,
+            window: 0,
+            window_active: 0,
+            active: 0,
+            look_at_us: upstream::NEVER,
             stats,
         }
     }
@@ -115,6 +125,13 @@ impl Core {
     #[inline]
     pub fn set_now(&mut self, now_us: u64) {
         self.fabric.now_us = now_us;
+        let window = now_us / 1_000;
+        if window != self.window {
+            // After a pause longer than that, nobody was active in the last one.
+            self.active = if window == self.window + 1 { self.window_active } else { 0 };
+            self.window_active = 0;
+            self.window = window;
+        }
     }
 
     /// Tells what has to be added to the time to get µs since the epoch, for `TIME`.
@@ -172,17 +189,20 @@ impl Core {
             None => client.takes_requests(),
         };
         client.paused = !wants;
-        wants && client.ending == Ending::Open && !client.eof
+        wants && client.is_heard() && !client.eof
     }
 
     /// Bytes have arrived from a client.
     #[inline]
     pub fn client_input(&mut self, index: u32, bytes: &[u8]) {
         let client = &mut self.clients[index as usize];
+        if client.last_input_us / 1_000 != self.window {
+            self.window_active += 1;
+        }
         client.last_input_us = self.fabric.now_us;
         if client.remainder.is_empty() {
             let used = take_requests(client, &mut self.fabric, bytes);
-            if client.ending == Ending::Open {
+            if client.is_heard() {
                 client.remainder.extend_from_slice(&bytes[used..]);
             }
         } else {
@@ -205,11 +225,13 @@ impl Core {
     #[inline]
     fn after_client(&mut self, index: u32) {
         let client = &mut self.clients[index as usize];
-        if client.is_over_limit() {
+        self.fabric.account_client(client);
+        if client.is_over_limit()
+            || (self.fabric.is_over_budget() && client.remainder.len() > HELD_BYTES_SPARED)
+        {
             self.stats.over_memory.add(1);
             client.end(Ending::Now);
         }
-        self.fabric.account_client(client);
         if !client.out.is_empty() || client.is_finished() {
             touch(client, &mut self.touched);
         }
@@ -305,6 +327,9 @@ impl Core {
         pool.plan.health.clients.fetch_sub(1, Relaxed);
         pool.plan.counters.pool.client_connections.sub(1);
         self.resumed.retain(|&resumed| resumed != index);
+        if client.touched {
+            self.touched.retain(|&touched| touched != index);
+        }
         self.retire_pool_if_empty(client.pool);
     }
 
@@ -318,14 +343,10 @@ impl Core {
         self.clients.iter().map(|(_, client)| client.in_flight()).sum()
     }
 
-    /// Whether at least `crowd` requests wait for replies of servers.
+    /// How many clients have sent something in the last full millisecond.
     #[inline]
-    pub fn is_crowded(&self, crowd: usize) -> bool {
-        let mut waiting = 0;
-        self.fabric.upstreams.iter().any(|(_, up)| {
-            waiting += up.fifo.len();
-            waiting >= crowd
-        })
+    pub fn active(&self) -> u32 {
+        self.active
     }
 
     // === Time ===
@@ -333,10 +354,7 @@ impl Core {
     /// The time by which [`Core::expire`] is to be called, in µs; `u64::MAX` for never.
     #[inline]
     pub fn next_deadline_us(&self) -> u64 {
-        if self.blocking > 0 {
-            return self.fabric.next_deadline_us.min(self.block_look_us);
-        }
-        self.fabric.next_deadline_us
+        self.fabric.next_deadline_us.min(self.look_at_us)
     }
 
     /// Fails what has waited too long.
@@ -345,24 +363,33 @@ impl Core {
         if now_us >= self.fabric.next_deadline_us {
             self.expire_requests();
         }
-        if self.blocking > 0 && now_us >= self.block_look_us {
-            self.block_look_us = now_us + BLOCK_US_MAX / 8;
+        if now_us >= self.look_at_us {
             self.cut_off_slow_clients(now_us);
         }
     }
 
     /// Closes clients that have kept a server from being read for others for too long.
     fn cut_off_slow_clients(&mut self, now_us: u64) {
+        self.look_at_us = upstream::NEVER;
         for (index, client) in &mut self.clients {
-            if client.blocks.is_empty() || now_us < client.blocks_since_us + BLOCK_US_MAX {
+            if client.blocks.is_empty() || client.ending == Ending::Now {
                 continue;
             }
             let id = client.id;
-            let upstreams = &self.fabric.upstreams;
-            let others_wait = client.blocks.iter().any(|&up| {
-                upstreams.get(up as usize).is_some_and(|up| up.others_wait(id))
-            });
-            if others_wait {
+            let since_us = client.blocks_since_us;
+            let blocked = client.blocks.iter().map(|&up| &self.fabric.upstreams[up as usize]);
+            let cut_us = blocked.clone().map(|up| since_us + up.patience_us()).min();
+            let cut_us = cut_us.unwrap_or(upstream::NEVER);
+            if now_us < cut_us {
+                self.look_at_us = self.look_at_us.min(cut_us);
+                continue;
+            }
+            let others_wait = blocked
+                .filter(|up| now_us >= since_us + up.patience_us())
+                .any(|up| up.others_wait(id));
+            if !others_wait {
+                self.look_at_us = self.look_at_us.min(now_us + BLOCK_US_MAX / 8);
+            } else {
                 self.stats.slow_clients.add(1);
                 client.end(Ending::Now);
                 touch(client, &mut self.touched);
@@ -403,7 +430,12 @@ fn unblock(client: &mut Client, fabric: &mut Fabric) {
     for upstream in client.blocks.drain(..) {
         let Some(up) = fabric.upstreams.get_mut(upstream as usize) else { continue };
         up.blocked_by = up.blocked_by.saturating_sub(1);
-        if up.blocked_by == 0 && !up.resumed {
+        if up.blocked_by > 0 {
+            continue;
+        }
+        let deadline_us = up.restart_clocks(fabric.now_us);
+        fabric.next_deadline_us = fabric.next_deadline_us.min(deadline_us);
+        if !up.resumed {
             up.resumed = true;
             fabric.resumed.push(upstream);
         }
@@ -414,7 +446,7 @@ fn unblock(client: &mut Client, fabric: &mut Fabric) {
 fn take_remainder(client: &mut Client, fabric: &mut Fabric) {
     let mut remainder = std::mem::take(&mut client.remainder);
     let used = take_requests(client, fabric, &remainder);
-    if used == remainder.len() || client.ending != Ending::Open {
+    if used == remainder.len() || !client.is_heard() {
         remainder = Vec::new();
     } else if used > 0 {
         remainder.drain(..used);
@@ -441,7 +473,14 @@ fn take_requests(client: &mut Client, fabric: &mut Fabric, bytes: &[u8]) -> usiz
             client.paused = true;
             return at;
         }
-        match client.scanner.scan(&bytes[at..]) {
+        let scanned = client.scanner.scan(&bytes[at..]);
+        if let Ok(Scan::Done(length) | Scan::More { need: length }) = scanned
+            && length as u64 > fabric.pool(client.pool).plan.conf.request_max
+        {
+            refuse_bytes(client, fabric, "request too large");
+            return bytes.len();
+        }
+        match scanned {
             Ok(Scan::Done(length)) => {
                 client.barrier = false;
                 let frame = &bytes[at..at + length];
@@ -454,7 +493,7 @@ fn take_requests(client: &mut Client, fabric: &mut Fabric, bytes: &[u8]) -> usiz
             }
             Ok(Scan::More { need }) => {
                 if need > PASSING_BYTES {
-                    match passing::begin(client, fabric, &bytes[at..], need) {
+                    match passing::begin(client, fabric, &bytes[at..]) {
                         passing::Begun::Passing(taken) => {
                             at += taken;
                             continue;

@@ -10,11 +10,11 @@
 //! edge-triggered, for both directions, so a turn costs no call but the wait, the reads and the
 //! writes.
 
+mod gather;
 mod listener;
 mod socket;
 
 use std::io::{self, ErrorKind};
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -42,18 +42,6 @@ const GAUGES_US: u64 = 100_000;
 const QUIET_US: u64 = 1_000_000;
 /// How often the worker looks for quiet clients then, in µs.
 const QUIET_LOOK_US: u64 = 50_000;
-
-/// Requests that wait for replies from which the worker counts as crowded.
-const CROWD: usize = 8;
-/// How long a crowded worker lets messages gather before it looks again.
-///
-/// Without it a worker that is faster than its peers is woken for each message: it sleeps and
-/// wakes, and so do they, and most of the CPU time of all goes into that. With it, a wake-up
-/// brings several messages, which leave in fewer writes. It costs a request at most this much
-/// twice, and only where requests queue for longer anyway.
-const GATHER: Duration = Duration::from_micros(50);
-/// A wait for events below this length shows that they come thick and fast.
-const DENSE_US: u64 = 50;
 
 /// The kind of a socket stands in the two lowest bits of its token.
 const KIND_CLIENT: usize = 0;
@@ -142,8 +130,8 @@ pub struct Worker {
     gauges_at_us: u64,
     quiet_at_us: u64,
     phase: Phase,
-    /// Events follow each other closely.
-    dense: bool,
+    /// How long the last event was in coming.
+    waited_us: u64,
     load: Arc<Load>,
     stats: Arc<WorkerStats>,
     alive: Box<dyn Fn() + Send>,
@@ -203,7 +191,7 @@ impl Worker {
             gauges_at_us: 0,
             quiet_at_us: 0,
             phase: Phase::Serving,
-            dense: false,
+            waited_us: 0,
             load,
             stats,
             alive,
@@ -217,13 +205,13 @@ impl Worker {
     /// The event queue fails, which it does not while the process is sound.
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
-        // The kernel otherwise rounds so short a sleep up to twice its length.
-        let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1_000));
+        gather::prepare_thread();
         while self.phase != Phase::Stopped {
             let mut wait = self.wait();
-            if wait > GATHER && self.dense && self.core.is_crowded(CROWD) {
-                pause(GATHER);
-                wait -= GATHER;
+            let gather = gather::length(self.core.active(), self.waited_us);
+            if !gather.is_zero() && gather < wait {
+                gather::pause(gather);
+                wait -= gather;
             }
             let asked_us = self.clock.elapsed().as_micros() as u64;
             match self.poll.poll(&mut events, Some(wait)) {
@@ -232,7 +220,7 @@ impl Worker {
             }
             (self.alive)();
             self.tell_time();
-            self.dense = self.now_us - asked_us < DENSE_US;
+            self.waited_us = self.now_us - asked_us;
             self.turn(&events);
         }
         Ok(())
@@ -668,11 +656,6 @@ impl Phase {
     fn max_with(self, other: Phase) -> Phase {
         if (other as u8) > (self as u8) { other } else { self }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the pause is the purpose, see GATHER")]
-fn pause(length: Duration) {
-    std::thread::sleep(length);
 }
 
 /// Puts a connection in its place, which may lie past the end.

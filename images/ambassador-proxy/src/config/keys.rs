@@ -96,8 +96,8 @@ pub const POOL_KEYS: &[PoolKey] = &[
     theirs(
         "server_connections",
         "1",
-        "Connections to each server; more than one lets requests \
-        of one client overtake each other.",
+        "Connections to each server; a client keeps to one of them, \
+        so that it reads what it wrote.",
     ),
     theirs(
         "auto_eject_hosts",

@@ -236,13 +236,6 @@ impl Linter<'_> {
 
     fn connections(&mut self) {
         let pool = self.pool;
-        if pool.server_connections > 1 {
-            self.note(format!(
-                "server_connections: {} lets pipelined requests of one client overtake each \
-                 other, so it may not read what it has just written; 1 keeps the order",
-                pool.server_connections
-            ));
-        }
         let connections = u64::from(pool.server_connections) * pool.servers.len() as u64;
         if connections > CONNECTIONS_MAX {
             self.note(format!(

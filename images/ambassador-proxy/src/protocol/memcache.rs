@@ -12,6 +12,16 @@ use super::{Scan, Span, decimal};
 /// Longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 250;
 
+/// Longest line of a command other than `get` and `gets`: beyond it memcached closes the
+/// connection unless it happens to see all of the line at once.
+const OTHER_LINE_BYTES_MAX: usize = 2048;
+/// Most spaces before a longer `get`, likewise.
+const GET_INDENT_MAX: u32 = 100;
+
+/// Most flags of a meta command: memcached takes 20 tokens with the command, the key, the length
+/// and the end of the line.
+const META_FLAGS_MAX: usize = 16;
+
 /// What memcached answers to a line with wrong arguments.
 const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 
@@ -171,8 +181,12 @@ fn parse(with_end: &[u8], keys: &mut Vec<Span>) -> Line {
         parsed.strict_closes = true;
         return parsed;
     };
-    let name = name.of(line);
+    let (name, start) = (name.of(line), name.start);
     match name {
+        // To memcached the line ends there: it would not see a `noreply` behind it.
+        b"incr" | b"decr" | b"touch" | b"delete" | b"flush_all" if line.contains(&0) => {
+            parsed.strict_closes = true;
+        }
         b"get" | b"gets" => get(&mut parsed, tokens, keys),
         b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" => {
             store(&mut parsed, tokens, keys, name == b"cas");
@@ -192,6 +206,11 @@ fn parse(with_end: &[u8], keys: &mut Vec<Span>) -> Line {
         b"delete" => single(&mut parsed, tokens, keys, 0..=1),
         b"mg" | b"ms" | b"md" | b"ma" | b"me" => meta(&mut parsed, tokens, keys, name),
         _ => global(&mut parsed, name, tokens),
+    }
+    let is_get = matches!(parsed.verb, Verb::Get | Verb::Bad(_)) && start <= GET_INDENT_MAX;
+    if with_end.len() > OTHER_LINE_BYTES_MAX && !is_get {
+        parsed.verb = Verb::Bad("CLIENT_ERROR line too long");
+        parsed.strict_closes = true;
     }
     parsed
 }
@@ -287,11 +306,12 @@ fn meta(parsed: &mut Line, mut tokens: Tokens<'_>, keys: &mut Vec<Span>, name: &
     let mut quiet = false;
     let mut flags = 0;
     for flag in tokens {
-        quiet |= flag.of(line) == b"q";
+        // What follows the letter is an argument, even where the flag takes none.
+        quiet |= flag.of(line)[0] == b'q';
         flags += 1;
     }
-    // memcached itself takes no more tokens than this in a meta command.
-    parsed.verb = if !key_is_good(key.of(line)) || flags > 20 {
+    // With more, memcached refuses the line of `ms` and reads its value as commands.
+    parsed.verb = if !key_is_good(key.of(line)) || flags > META_FLAGS_MAX {
         Verb::Bad(BAD_FORMAT)
     } else {
         keys.push(key);

@@ -28,6 +28,10 @@ fn header(bytes: &[u8], at: usize) -> Result<Option<(i64, usize)>, ProtocolError
         value = value * 10 + i64::from(digit);
         place += 1;
     }
+    if place - first > 1 && bytes[first] == b'0' {
+        // Redis takes no such number, and closes: on a shared connection for everyone.
+        return Err(ProtocolError("invalid length"));
+    }
     match (bytes.get(place), bytes.get(place + 1)) {
         (Some(b'\r'), Some(b'\n')) if place > first => {
             Ok(Some((if negative { -value } else { value }, place + 2)))

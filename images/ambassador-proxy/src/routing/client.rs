@@ -91,6 +91,8 @@ pub(crate) struct Passing {
     /// The upstream that takes it; `None`: it failed or was refused, and the rest is discarded.
     pub(crate) upstream: Option<u32>,
     pub(crate) tail: Tail,
+    /// Bytes the request may still have (`request_max`).
+    pub(crate) room: u64,
     /// The reply for when the rest has been discarded.
     pub(crate) refusal: Option<Vec<u8>>,
 }
@@ -132,6 +134,8 @@ pub(crate) struct Client {
     pub(crate) ending: Ending,
     /// The client sends no more.
     pub(crate) eof: bool,
+    /// It has sent requests that get no reply; where those are in the order nobody can tell.
+    pub(crate) silent: bool,
     /// No request is taken until all replies before it have been sent on.
     pub(crate) barrier: bool,
     pub(crate) passing: Option<Passing>,
@@ -172,6 +176,7 @@ impl Client {
             out: Buffer::default(),
             ending: Ending::Open,
             eof: false,
+            silent: false,
             barrier: false,
             passing: None,
             blocks: Vec::new(),
@@ -237,6 +242,17 @@ impl Client {
                 let waits = self.paused || self.resumed;
                 self.eof && self.slots.is_empty() && self.out.is_empty() && !waits
             }
+        }
+    }
+
+    /// Whether what it sends is still of use: also the rest of a large request, when it is to
+    /// get its replies and then go.
+    #[inline]
+    pub(crate) fn is_heard(&self) -> bool {
+        match self.ending {
+            Ending::Open => true,
+            Ending::AfterReplies => self.passing.is_some(),
+            Ending::Now => false,
         }
     }
 
@@ -336,24 +352,31 @@ impl Client {
     }
 
     fn join_done(&mut self, seq: u64) {
-        let is_head = seq == self.head;
-        let Some(Slot::Join(join)) = self.slot(seq) else { return };
-        let mut merged = Vec::new();
-        let held = join.bytes();
-        let closes = join.merge(&mut merged);
-        self.held -= held;
+        let index = (seq - self.head) as usize;
+        let Some(Slot::Join(mut join)) = self.slots.get_mut(index).map(|slot| {
+            // What stands in its place meanwhile is replaced below.
+            std::mem::replace(slot, Slot::Pending)
+        }) else {
+            return;
+        };
+        self.held -= join.bytes();
+        let closes = if index == 0 {
+            let closes = join.merge(self.out.tail());
+            self.slots.pop_front();
+            self.head += 1;
+            self.settle();
+            closes
+        } else {
+            let mut bytes = Vec::new();
+            let closes = join.merge(&mut bytes);
+            self.held += bytes.len();
+            self.slots[index] = Slot::Own { bytes, whole: true };
+            closes
+        };
         if closes {
             // A strict pool: the error is the last thing this client hears.
-            self.slots.truncate((seq - self.head) as usize + 1);
+            self.slots.truncate((seq + 1).saturating_sub(self.head) as usize);
             self.end(Ending::AfterReplies);
-        }
-        if is_head {
-            self.reply(seq, &merged);
-        } else {
-            self.held += merged.len();
-            if let Some(slot) = self.slot(seq) {
-                *slot = Slot::Own { bytes: merged, whole: true };
-            }
         }
     }
 

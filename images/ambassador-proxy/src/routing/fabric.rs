@@ -7,6 +7,7 @@ use slab::Slab;
 use super::client::{Client, ClientId};
 use super::failure::Failure;
 use super::pool::Pool;
+use super::redis::SplitPlan;
 use super::upstream::{Expect, For, Link, NEVER, Sent, Upstream, WHOLE};
 use super::{PASSING_BYTES_HIGH, UPSTREAM_BYTES_MAX, UPSTREAM_REQUESTS_MAX};
 use crate::config::Protocol;
@@ -51,6 +52,8 @@ pub(crate) struct Fabric {
     pub(crate) bytes: usize,
     pub(crate) bytes_max: usize,
     pub(crate) stats: Arc<WorkerStats>,
+    /// Room for the next split, kept between requests.
+    pub(crate) split: SplitPlan,
 }
 
 impl Fabric {
@@ -72,11 +75,6 @@ impl Fabric {
             return Err(Failure::OutOfMemory);
         }
         Ok(())
-    }
-
-    /// Counts a part of a split request.
-    pub(crate) fn count_fragment(&mut self, pool: usize) {
-        self.pool(pool).plan.counters.pool.fragments.add(1);
     }
 
     /// The time of day in µs since the epoch.
@@ -102,7 +100,7 @@ impl Fabric {
         server: usize,
         wanted: Option<Wanted>,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> Sent {
+    ) -> Result<u32, Failure> {
         let upstream = match self.pool(sender.pool).link(server, sender.resp3, sender.id.index) {
             Some(upstream) => upstream,
             None => self.open(sender, server, None)?,
@@ -128,7 +126,37 @@ impl Fabric {
             up.touched = true;
             self.touched.push(upstream);
         }
-        Ok(())
+        Ok(upstream)
+    }
+
+    /// The room for a split, empty.
+    pub(crate) fn take_plan(&mut self) -> SplitPlan {
+        let mut plan = std::mem::take(&mut self.split);
+        plan.clear();
+        plan
+    }
+
+    /// Gives the room back.
+    pub(crate) fn keep_plan(&mut self, plan: SplitPlan) {
+        self.split = plan;
+    }
+
+    /// Where the keys of a fragment are to be written; `None` if it has failed.
+    #[inline]
+    pub(crate) fn fragment_tail(&mut self, plan: &SplitPlan, fragment: u16) -> Option<&mut Vec<u8>> {
+        let (upstream, _) = plan.fragments[usize::from(fragment)].upstream?;
+        Some(self.upstreams[upstream as usize].out.tail())
+    }
+
+    /// All fragments have their keys.
+    pub(crate) fn fragments_done(&mut self, pool: usize, plan: SplitPlan) {
+        for (upstream, before) in plan.fragments.iter().filter_map(|target| target.upstream) {
+            let up = &self.upstreams[upstream as usize];
+            up.stats.request_bytes.add((up.out.len() - before) as u64);
+        }
+        let count = plan.fragments.len() as u64;
+        self.pool(pool).plan.counters.pool.fragments.add(count);
+        self.keep_plan(plan);
     }
 
     /// Makes a new connection: queues what has to be said first and lists it for the driver.
@@ -232,6 +260,21 @@ impl Fabric {
     /// Whether a client that passes a large request on has to wait for the server to take it.
     pub(crate) fn passing_is_full(&self, upstream: u32) -> bool {
         self.upstreams[upstream as usize].out.len() > PASSING_BYTES_HIGH
+    }
+
+    /// Keeps the time of a large request: it runs while bytes wait for the server, anew with
+    /// each `progress`, and rests while the server waits for the client.
+    pub(crate) fn watch_passing(&mut self, upstream: u32, progress: bool) {
+        let now_us = self.now_us;
+        let up = &mut self.upstreams[upstream as usize];
+        let (Some(timeout), waits) = (up.timeout_us, !up.out.is_empty()) else { return };
+        let Some(expect) = up.fifo.back_mut().filter(|_| up.expired == 0) else { return };
+        if !waits {
+            expect.deadline_us = NEVER;
+        } else if progress || expect.deadline_us == NEVER {
+            expect.deadline_us = now_us + timeout;
+            self.next_deadline_us = self.next_deadline_us.min(expect.deadline_us);
+        }
     }
 
     /// Recomputes the earliest deadline.

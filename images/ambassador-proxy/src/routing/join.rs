@@ -67,11 +67,6 @@ impl Join {
         self
     }
 
-    /// For each key the number of its fragment.
-    pub(crate) fn order(&self) -> &[u16] {
-        &self.order
-    }
-
     pub(crate) fn bytes(&self) -> usize {
         self.keys.len() + self.fragments.iter().map(|fragment| fragment.bytes.len()).sum::<usize>()
     }
@@ -90,8 +85,9 @@ impl Join {
         self.error.get_or_insert_with(|| error.to_vec());
     }
 
-    /// Writes the joined reply. Returns whether the connection is to be closed after it.
+    /// Appends the joined reply. Returns whether the connection is to be closed after it.
     pub(crate) fn merge(&mut self, out: &mut Vec<u8>) -> bool {
+        let before = out.len();
         if self.error.is_none() {
             self.error = self.server_error();
         }
@@ -114,7 +110,7 @@ impl Join {
             }
             self.error = Some(self.invalid());
         }
-        out.clear();
+        out.truncate(before);
         out.extend_from_slice(self.error.as_deref().unwrap_or_default());
         self.strict && matches!(self.merge, Merge::Array | Merge::Values)
     }
@@ -192,6 +188,14 @@ impl Join {
 /// Length of the element at the start of `bytes`.
 #[inline]
 fn element(bytes: &[u8]) -> Option<usize> {
+    // Nearly all are short strings or nothing.
+    match *bytes {
+        [b'$', b'-', b'1', b'\r', b'\n', ..] => return Some(5),
+        [b'$', digit @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            return Some(6 + usize::from(digit - b'0')).filter(|&length| length <= bytes.len());
+        }
+        _ => {}
+    }
     match ReplyScan::default().scan(bytes) {
         Ok(Scan::Done(length)) => Some(length),
         _ => None,

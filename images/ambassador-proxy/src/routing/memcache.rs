@@ -2,10 +2,8 @@
 
 use super::client::{Client, Ending, Scanner};
 use super::fabric::{Fabric, Wanted, whole};
-use super::failure::Failure;
 use super::join::{Join, Merge};
-use super::redis::{SplitPlan, fail, sender};
-use crate::config::Protocol;
+use super::redis::{SplitPlan, fail, forward_to, send_fragments, sender};
 use crate::protocol::Span;
 use crate::protocol::memcache::{Line, ReplyKind, Verb};
 
@@ -35,7 +33,7 @@ fn take_line(client: &mut Client, fabric: &mut Fabric, frame: &[u8], line: Line,
     let kind = reply_kind(line.verb);
     match line.verb {
         Verb::Get | Verb::GetAndTouch if keys.len() > 1 => {
-            split(client, fabric, frame, line, keys);
+            split(client, fabric, frame, keys);
         }
         Verb::Get | Verb::GetAndTouch | Verb::Store | Verb::Single | Verb::Meta { .. } => {
             forward(client, fabric, keys[0].of(frame), frame, kind, line.noreply);
@@ -89,6 +87,7 @@ fn forward(
     noreply: bool,
 ) {
     let seq = (!noreply).then(|| client.expect_reply());
+    client.silent |= noreply;
     let now_us = fabric.now_us;
     let server = fabric.admits().and_then(|()| fabric.pool(client.pool).locate(key, now_us));
     let sent = server.and_then(|server| {
@@ -106,51 +105,34 @@ fn forward(
 }
 
 /// Splits a `get` by the servers of its keys.
-fn split(client: &mut Client, fabric: &mut Fabric, frame: &[u8], line: Line, keys: &[Span]) {
-    let mut plan = SplitPlan::of(fabric, client.pool, keys.iter().map(|key| key.of(frame)));
-    if let Some(everything) = plan.single() {
-        let seq = client.expect_reply();
-        let wanted = whole(seq, ReplyKind::Values);
-        let sent = fabric.admits().and(everything).and_then(|server| {
-            fabric.send(sender(client), server, wanted, |out| out.extend_from_slice(frame))
-        });
-        if let Err(failure) = sent {
-            fail(client, fabric, seq, failure);
-        }
-        return;
+fn split(client: &mut Client, fabric: &mut Fabric, frame: &[u8], keys: &[Span]) {
+    let plan = SplitPlan::of(fabric, client.pool, keys.iter().map(|key| key.of(frame)));
+    if let [only] = plan.fragments.as_slice() {
+        let server = only.server;
+        fabric.keep_plan(plan);
+        return forward_to(client, fabric, server, frame, ReplyKind::Values);
     }
     let strict = fabric.pool(client.pool).strict;
-    let order = std::mem::take(&mut plan.order);
-    let join = Join::new(Merge::Values, strict, plan.fragments.len() as u16, order.clone())
+    let join = Join::new(Merge::Values, strict, plan.fragments.len() as u16, plan.order.clone())
         .with_keys(keys.iter().map(|key| key.of(frame)));
     let seq = client.expect_join(join);
     // The command, and the expiry of `gat`: everything before the first key.
-    let command = &frame[..keys[0].start as usize];
-    debug_assert!(line.body_bytes == 0);
-    for (fragment, target) in plan.fragments.iter().enumerate() {
-        let fragment = fragment as u16;
-        let mine = keys.iter().zip(&order).filter(|(_, of)| **of == fragment);
-        let wanted = Some(Wanted { seq, fragment, kind: ReplyKind::Values });
-        let sent = fabric.admits().and(target.server).and_then(|server| {
-            fabric.send(sender(client), server, wanted, |out| {
-                out.extend_from_slice(command.trim_ascii_end());
-                for (key, _) in mine {
-                    out.push(b' ');
-                    out.extend_from_slice(key.of(frame));
-                }
-                out.extend_from_slice(b"\r\n");
-            })
-        });
-        fabric.count_fragment(client.pool);
-        if let Err(failure) = sent {
-            fragment_failed(client, fabric, seq, failure);
+    let command = frame[..keys[0].start as usize].trim_ascii_end();
+    let plan = send_fragments(client, fabric, plan, seq, ReplyKind::Values, |out, _| {
+        out.extend_from_slice(command);
+    });
+    for (key, &fragment) in keys.iter().zip(&plan.order) {
+        if let Some(out) = fabric.fragment_tail(&plan, fragment) {
+            out.push(b' ');
+            out.extend_from_slice(key.of(frame));
         }
     }
-}
-
-fn fragment_failed(client: &mut Client, fabric: &mut Fabric, seq: u64, failure: Failure) {
-    fabric.pool(client.pool).plan.counters.pool.forward_error.add(1);
-    client.fragment_failed(seq, failure.reply(Protocol::Memcache).as_bytes());
+    for fragment in 0..plan.fragments.len() {
+        if let Some(out) = fabric.fragment_tail(&plan, fragment as u16) {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+    fabric.fragments_done(client.pool, plan);
 }
 
 /// Sends a request to every server; one answer stands for all.
@@ -159,13 +141,15 @@ fn everywhere(client: &mut Client, fabric: &mut Fabric, frame: &[u8], noreply: b
     let strict = fabric.pool(client.pool).strict;
     let join = Join::new(Merge::SameLine, strict, servers as u16, Vec::new());
     let seq = (!noreply).then(|| client.expect_join(join));
+    client.silent |= noreply;
     for server in 0..servers {
         let wanted =
             seq.map(|seq| Wanted { seq, fragment: server as u16, kind: ReplyKind::Line });
         let sent =
             fabric.send(sender(client), server, wanted, |out| out.extend_from_slice(frame));
         if let (Err(failure), Some(seq)) = (sent, seq) {
-            fragment_failed(client, fabric, seq, failure);
+            fabric.pool(client.pool).plan.counters.pool.forward_error.add(1);
+            client.fragment_failed(seq, failure.reply(client.protocol).as_bytes());
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Such a request has a connection to its server for itself: on a shared one, a client that stalls
 //! in the middle of a value would keep all others waiting. It is alone in its client's order: it
 //! begins when all earlier replies have been sent on, and nothing is taken after it until its own
-//! reply has been, so that order holds across the two connections.
+//! reply has been, so that order holds across the two connections. Where requests get no reply
+//! (memcached's `noreply`) nothing could tell their order, so those clients' requests are held.
 
 use super::client::{Client, Ending, Passing, Scanner, Tail};
 use super::fabric::Fabric;
@@ -27,44 +28,41 @@ pub(super) enum Begun {
 
 /// Where a large request is to go.
 enum Destination {
-    Key { start: usize, end: usize, kind: ReplyKind, noreply: bool },
+    Key { start: usize, end: usize, kind: ReplyKind },
     Refused(Vec<u8>),
+    /// Not even an answer.
+    Closed,
 }
 
-/// Begins to pass on the request at the start of `bytes`, which is at least `need` bytes long.
-pub(super) fn begin(
-    client: &mut Client,
-    fabric: &mut Fabric,
-    bytes: &[u8],
-    need: usize,
-) -> Begun {
+/// Begins to pass on the request at the start of `bytes`.
+pub(super) fn begin(client: &mut Client, fabric: &mut Fabric, bytes: &[u8]) -> Begun {
     let Some((destination, tail, ready)) = destination(client, fabric, bytes) else {
-        if need as u64 > fabric.pool(client.pool).plan.conf.request_max {
-            super::refuse_bytes(client, fabric, "request too large");
-        }
         return Begun::Held;
     };
-    if client.in_flight() > 0 {
+    if client.in_flight() > 0 && !matches!(destination, Destination::Closed) {
         client.barrier = true;
         client.paused = true;
         return Begun::Waiting;
     }
+    if let Destination::Closed = destination {
+        fabric.pool(client.pool).plan.counters.pool.client_err.add(1);
+        client.end(Ending::Now);
+        return Begun::Held;
+    }
     client.scanner.reset();
-    let mut passing = Passing { upstream: None, tail, refusal: None };
+    let room = fabric.pool(client.pool).plan.conf.request_max.saturating_sub(ready as u64);
+    let mut passing = Passing { upstream: None, tail, room, refusal: None };
     match destination {
+        Destination::Closed => {}
         Destination::Refused(refusal) => passing.refusal = Some(refusal),
-        Destination::Key { start, end, kind, noreply } => {
-            let seq = (!noreply).then(|| client.expect_reply());
+        Destination::Key { start, end, kind } => {
+            let seq = client.expect_reply();
             match open(client, fabric, &bytes[start..end], seq, kind) {
                 Ok(upstream) => {
                     fabric.upstreams[upstream as usize].out.extend(&bytes[..ready]);
                     passing.upstream = Some(upstream);
                 }
-                Err(failure) => {
-                    if let Some(seq) = seq {
-                        fail(client, fabric, seq, failure);
-                    }
-                }
+                Err(failure) => fail(client, fabric, seq, failure),
             }
         }
     }
@@ -84,13 +82,14 @@ fn destination(
             let line = scanner.line()?;
             let tail = Tail::Memcache(line.body_bytes);
             let kind = reply_kind(line.verb);
+            let closes = line.strict_closes && fabric.pool(client.pool).strict;
             let destination = match (line.verb, scanner.keys.first()) {
-                (Verb::Store | Verb::Meta { quiet: false }, Some(key)) => Destination::Key {
-                    start: key.start as usize,
-                    end: key.end as usize,
-                    kind,
-                    noreply: line.noreply,
-                },
+                _ if closes => Destination::Closed,
+                (Verb::Store | Verb::Meta { quiet: false }, Some(key))
+                    if !line.noreply && !client.silent =>
+                {
+                    Destination::Key { start: key.start as usize, end: key.end as usize, kind }
+                }
                 (Verb::Bad(error), _) => Destination::Refused(format!("{error}\r\n").into_bytes()),
                 _ => return None,
             };
@@ -101,6 +100,9 @@ fn destination(
             let name = scanner.args.first()?.of(bytes);
             let tail = Tail::Redis(resp::RequestTail::new(scanner.args_left()));
             let destination = match admit(client, fabric, name, args) {
+                Err(refusal) if super::redis::closes(client, fabric, &refusal) => {
+                    Destination::Closed
+                }
                 Err(refusal) => Destination::Refused(refusal.into_bytes()),
                 Ok(command) => {
                     let key = match command.route {
@@ -116,7 +118,6 @@ fn destination(
                         start: key.start as usize,
                         end: key.end as usize,
                         kind: ReplyKind::Line,
-                        noreply: false,
                     }
                 }
             };
@@ -130,7 +131,7 @@ fn open(
     client: &Client,
     fabric: &mut Fabric,
     key: &[u8],
-    seq: Option<u64>,
+    seq: u64,
     kind: ReplyKind,
 ) -> Result<u32, Failure> {
     fabric.admits()?;
@@ -138,11 +139,9 @@ fn open(
     let server = fabric.pool(client.pool).locate(key, now_us)?;
     let upstream = fabric.open_for_passing(sender(client), server)?;
     let up = &mut fabric.upstreams[upstream as usize];
-    if let Some(seq) = seq {
-        // The clock of the timeout starts when the whole request has been passed on.
-        let to = For::Client { id: client.id, seq, fragment: WHOLE };
-        up.fifo.push_back(Expect { to, kind, deadline_us: NEVER });
-    }
+    // The clock runs while bytes wait for the server, and from the end of the request on.
+    let to = For::Client { id: client.id, seq, fragment: WHOLE };
+    up.fifo.push_back(Expect { to, kind, deadline_us: NEVER });
     up.stats.requests.add(1);
     Ok(upstream)
 }
@@ -151,11 +150,16 @@ fn open(
 /// `client.passing` is `None` once the request is complete.
 pub(super) fn pass(client: &mut Client, fabric: &mut Fabric, bytes: &[u8]) -> usize {
     let Some(passing) = &mut client.passing else { return 0 };
-    let taken = match passing.tail.pass(bytes) {
+    let passed = passing.tail.pass(bytes).map_err(|error| error.0);
+    let passed = passed.and_then(|taken| {
+        passing.room = passing.room.checked_sub(taken as u64).ok_or("request too large")?;
+        Ok(taken)
+    });
+    let taken = match passed {
         Ok(taken) => taken,
-        Err(error) => {
+        Err(why) => {
             // The server holds half a request; closing the client closes its connection too.
-            super::refuse_bytes(client, fabric, error.0);
+            super::refuse_bytes(client, fabric, why);
             client.end(Ending::Now);
             return bytes.len();
         }
@@ -166,6 +170,7 @@ pub(super) fn pass(client: &mut Client, fabric: &mut Fabric, bytes: &[u8]) -> us
         up.stats.request_bytes.add(taken as u64);
         fabric.touch(upstream);
         fabric.account_upstream(upstream);
+        fabric.watch_passing(upstream, false);
     }
     if passing.tail.is_done() {
         complete(client, fabric);
@@ -178,20 +183,18 @@ fn complete(client: &mut Client, fabric: &mut Fabric) {
     let Some(passing) = client.passing.take() else { return };
     client.barrier = true;
     if let Some(refusal) = passing.refusal {
-        if fabric.pool(client.pool).strict {
-            client.end(Ending::Now);
-        } else {
-            client.answer(&refusal);
-        }
+        client.answer(&refusal);
     }
     let Some(upstream) = passing.upstream else { return };
     let now_us = fabric.now_us;
     let up = &mut fabric.upstreams[upstream as usize];
     let deadline_us = up.timeout_us.map_or(NEVER, |timeout| now_us + timeout);
     match up.fifo.back_mut() {
-        Some(expect) if expect.to != For::Handshake => expect.deadline_us = deadline_us,
-        // The reply came before the request was complete, or none is wanted.
-        _ => up.release_when_sent = true,
+        // It may have timed out already; then its time is not to begin again.
+        Some(Expect { to: For::Nobody, .. }) => {}
+        Some(expect) => expect.deadline_us = deadline_us,
+        // The reply came before the request was complete.
+        None => up.release_when_sent = true,
     }
     fabric.next_deadline_us = fabric.next_deadline_us.min(deadline_us);
 }

@@ -4,7 +4,6 @@ use super::client::{Client, Ending, Scanner};
 use super::fabric::{Fabric, Sender, Wanted, whole};
 use super::failure::Failure;
 use super::join::{Join, Merge};
-use crate::config::Protocol;
 use crate::protocol::commands::{Command, Local, Route, lookup};
 use crate::protocol::memcache::ReplyKind;
 use crate::protocol::resp::{push_bulk, push_header, push_request, split_inline};
@@ -65,9 +64,9 @@ fn take_args(client: &mut Client, fabric: &mut Fabric, frame: &[u8], args: &[Spa
             Route::Counted(at) => counted(client, fabric, frame, args, usize::from(at)),
             Route::Anywhere => forward(client, fabric, PLACEHOLDER, frame),
             Route::Local(local) => answer(client, fabric, local, frame, args),
-            Route::SplitArray => split(client, fabric, frame, args, Merge::Array, 1),
-            Route::SplitSum => split(client, fabric, frame, args, Merge::Sum, 1),
-            Route::SplitPairs => split(client, fabric, frame, args, Merge::AllOk, 2),
+            Route::SplitArray => split(client, fabric, command, frame, args, Merge::Array, 1),
+            Route::SplitSum => split(client, fabric, command, frame, args, Merge::Sum, 1),
+            Route::SplitPairs => split(client, fabric, command, frame, args, Merge::AllOk, 2),
         },
     }
 }
@@ -103,13 +102,18 @@ pub(super) fn admit(
 /// Answers with an error; a strict pool closes without a word instead, but for `NOAUTH`.
 #[cold]
 fn refuse(client: &mut Client, fabric: &mut Fabric, refusal: &str) {
-    let pool = fabric.pool(client.pool);
-    if pool.strict && !refusal.starts_with("-NOAUTH") {
+    if closes(client, fabric, refusal) {
+        let pool = fabric.pool(client.pool);
         pool.plan.counters.pool.client_err.add(1);
         client.end(Ending::Now);
     } else {
         client.answer(refusal.as_bytes());
     }
+}
+
+/// Whether the connection closes in place of this error.
+pub(super) fn closes(client: &Client, fabric: &mut Fabric, refusal: &str) -> bool {
+    fabric.pool(client.pool).strict && !refusal.starts_with("-NOAUTH")
 }
 
 /// Who the client is to the fabric.
@@ -121,17 +125,9 @@ pub(super) fn sender(client: &Client) -> Sender {
 /// Sends a request to the server of its key, byte for byte.
 #[inline]
 fn forward(client: &mut Client, fabric: &mut Fabric, key: &[u8], frame: &[u8]) {
-    let seq = client.expect_reply();
     let now_us = fabric.now_us;
-    let sent = fabric.admits().and_then(|()| fabric.pool(client.pool).locate(key, now_us)).and_then(
-        |server| {
-            let wanted = whole(seq, ReplyKind::Line);
-            fabric.send(sender(client), server, wanted, |out| out.extend_from_slice(frame))
-        },
-    );
-    if let Err(failure) = sent {
-        fail(client, fabric, seq, failure);
-    }
+    let server = fabric.pool(client.pool).locate(key, now_us);
+    forward_to(client, fabric, server, frame, ReplyKind::Line);
 }
 
 /// Tells a client that its request failed here.
@@ -154,54 +150,82 @@ fn counted(client: &mut Client, fabric: &mut Fabric, frame: &[u8], args: &[Span]
 fn split(
     client: &mut Client,
     fabric: &mut Fabric,
+    command: &Command,
     frame: &[u8],
     args: &[Span],
     merge: Merge,
     step: usize,
 ) {
     let strict = fabric.pool(client.pool).strict;
-    if strict && args[0].of(frame).eq_ignore_ascii_case(b"exists") {
+    if strict && command.name == "exists" {
         // twemproxy sends all of it to the server of the first key.
         return forward(client, fabric, args[1].of(frame), frame);
     }
-    let keys = || args[1..].iter().step_by(step).map(|span| span.of(frame));
-    let mut plan = SplitPlan::of(fabric, client.pool, keys());
-    if let Some(everything) = plan.single() {
+    let keys = args[1..].iter().step_by(step).map(|span| span.of(frame));
+    let plan = SplitPlan::of(fabric, client.pool, keys);
+    if let [only] = plan.fragments.as_slice() {
         // One key, or all on one server: the request is right as it is.
-        let seq = client.expect_reply();
-        let wanted = whole(seq, ReplyKind::Line);
-        let sent = fabric.admits().and(everything).and_then(|server| {
-            fabric.send(sender(client), server, wanted, |out| out.extend_from_slice(frame))
-        });
-        if let Err(failure) = sent {
-            fail(client, fabric, seq, failure);
-        }
-        return;
+        let server = only.server;
+        fabric.keep_plan(plan);
+        return forward_to(client, fabric, server, frame, ReplyKind::Line);
     }
-    let join = Join::new(merge, strict, plan.fragments.len() as u16, std::mem::take(&mut plan.order));
-    let order = join.order().to_vec();
+    let join = Join::new(merge, strict, plan.fragments.len() as u16, plan.order.clone());
     let seq = client.expect_join(join);
-    let mut name = args[0].of(frame).to_vec();
-    name.make_ascii_lowercase();
-    for (fragment, target) in plan.fragments.iter().enumerate() {
-        let fragment = fragment as u16;
-        let mine = args[1..].chunks(step).zip(&order).filter(|(_, of)| **of == fragment);
-        let wanted = Some(Wanted { seq, fragment, kind: ReplyKind::Line });
+    let name = command.name.as_bytes();
+    let plan = send_fragments(client, fabric, plan, seq, ReplyKind::Line, |out, target| {
+        push_header(out, b'*', (1 + target.keys * step) as u64);
+        push_bulk(out, name);
+    });
+    for (arguments, &fragment) in args[1..].chunks(step).zip(&plan.order) {
+        if let Some(out) = fabric.fragment_tail(&plan, fragment) {
+            for argument in arguments {
+                push_bulk(out, argument.of(frame));
+            }
+        }
+    }
+    fabric.fragments_done(client.pool, plan);
+}
+
+/// Sends a request to a server that has been chosen.
+#[inline]
+pub(super) fn forward_to(
+    client: &mut Client,
+    fabric: &mut Fabric,
+    server: Result<usize, Failure>,
+    frame: &[u8],
+    kind: ReplyKind,
+) {
+    let seq = client.expect_reply();
+    let sent = fabric.admits().and(server).and_then(|server| {
+        fabric.send(sender(client), server, whole(seq, kind), |out| out.extend_from_slice(frame))
+    });
+    if let Err(failure) = sent {
+        fail(client, fabric, seq, failure);
+    }
+}
+
+/// Begins the fragments of a split request, each with what `begin` writes. Those that cannot be
+/// sent have failed already; the others take their keys next.
+pub(super) fn send_fragments(
+    client: &mut Client,
+    fabric: &mut Fabric,
+    mut plan: SplitPlan,
+    seq: u64,
+    kind: ReplyKind,
+    begin: impl Fn(&mut Vec<u8>, &Target),
+) -> SplitPlan {
+    for (fragment, target) in plan.fragments.iter_mut().enumerate() {
+        let wanted = Some(Wanted { seq, fragment: fragment as u16, kind });
         let sent = fabric.admits().and(target.server).and_then(|server| {
-            fabric.send(sender(client), server, wanted, |out| {
-                push_header(out, b'*', (1 + target.keys * step) as u64);
-                push_bulk(out, &name);
-                for arg in mine.flat_map(|(chunk, _)| chunk) {
-                    push_bulk(out, arg.of(frame));
-                }
-            })
+            fabric.send(sender(client), server, wanted, |out| begin(out, target))
         });
-        fabric.count_fragment(client.pool);
+        target.upstream = sent.ok().map(|up| (up, fabric.upstreams[up as usize].out.len()));
         if let Err(failure) = sent {
             fabric.pool(client.pool).plan.counters.pool.forward_error.add(1);
-            client.fragment_failed(seq, failure.reply(Protocol::Redis).as_bytes());
+            client.fragment_failed(seq, failure.reply(client.protocol).as_bytes());
         }
     }
+    plan
 }
 
 /// Which keys go where.
@@ -210,6 +234,8 @@ pub(super) struct SplitPlan {
     pub(super) fragments: Vec<Target>,
     /// For each key the number of its fragment.
     pub(super) order: Vec<u16>,
+    /// The fragment of each server, and of none.
+    of_server: Vec<u16>,
 }
 
 /// One server and how many keys are for it.
@@ -217,6 +243,8 @@ pub(super) struct SplitPlan {
 pub(super) struct Target {
     pub(super) server: Result<usize, Failure>,
     pub(super) keys: usize,
+    /// The connection that has taken the fragment, and how much it had queued then.
+    pub(super) upstream: Option<(u32, usize)>,
 }
 
 impl SplitPlan {
@@ -226,17 +254,16 @@ impl SplitPlan {
         pool: usize,
         keys: impl Iterator<Item = &'a [u8]>,
     ) -> SplitPlan {
+        let mut plan = fabric.take_plan();
         let now_us = fabric.now_us;
         let pool = fabric.pool(pool);
-        let mut plan = SplitPlan::default();
-        // Fragment of each server, so that a long request is split in linear time.
-        let mut of_server = vec![u16::MAX; pool.links.len() + 1];
+        plan.of_server.resize(pool.links.len() + 1, u16::MAX);
         for key in keys {
             let server = pool.locate(key, now_us);
-            let fragment = &mut of_server[server.map_or(pool.links.len(), |server| server)];
+            let fragment = &mut plan.of_server[server.unwrap_or(pool.links.len())];
             if *fragment == u16::MAX {
                 *fragment = plan.fragments.len() as u16;
-                plan.fragments.push(Target { server, keys: 0 });
+                plan.fragments.push(Target { server, keys: 0, upstream: None });
             }
             plan.fragments[usize::from(*fragment)].keys += 1;
             plan.order.push(*fragment);
@@ -244,12 +271,12 @@ impl SplitPlan {
         plan
     }
 
-    /// The only server, when there is only one.
-    pub(super) fn single(&self) -> Option<Result<usize, Failure>> {
-        match self.fragments.as_slice() {
-            [only] => Some(only.server),
-            _ => None,
-        }
+    /// Empties the plan for the next request; room for ordinary requests stays.
+    pub(super) fn clear(&mut self) {
+        self.fragments.clear();
+        self.of_server.clear();
+        self.order.clear();
+        self.order.shrink_to(1024);
     }
 }
 
@@ -281,7 +308,11 @@ fn answer(client: &mut Client, fabric: &mut Fabric, local: Local, frame: &[u8], 
         }
         Local::Hello => {
             let words: Vec<&[u8]> = args[1..].iter().map(|span| span.of(frame)).collect();
-            match hello(client, fabric, &words) {
+            let before = client.session.resp3;
+            let verdict = hello(client, fabric, &words);
+            // Another protocol is another connection; what was asked on this one comes first.
+            client.barrier |= client.session.resp3 != before;
+            match verdict {
                 Ok(()) => push_hello(&mut out, client),
                 Err(error) => out.extend_from_slice(error.as_bytes()),
             }
@@ -304,6 +335,7 @@ fn answer(client: &mut Client, fabric: &mut Fabric, local: Local, frame: &[u8], 
             push_bulk(&mut out, (micros % 1_000_000).to_string().as_bytes());
         }
         Local::Reset => {
+            client.barrier |= client.session.resp3;
             client.session = Default::default();
             client.session.authenticated = fabric.pool(client.pool).plan.conf.redis_auth.is_none();
             out.extend_from_slice(b"+RESET\r\n");

@@ -88,11 +88,12 @@ impl Core {
         let clients = u64::from(pool.clients);
         pool.plan.counters.pool.client_connections.set(clients);
         self.fabric.pools[place] = Some(pool);
-        self.abandon_others(place, &left_behind);
+        self.abandon_others(place, &left_behind, same_talk);
     }
 
-    /// Connections that no server of the pool has any more finish and close.
-    fn abandon_others(&mut self, place: usize, left_behind: &[u32]) {
+    /// Connections that no server of the pool has any more finish and close; all of them when
+    /// they `stay` no longer.
+    fn abandon_others(&mut self, place: usize, left_behind: &[u32], stay: bool) {
         let pool = self.fabric.pools[place].as_ref();
         let servers = pool.map(|pool| pool.plan.health.servers.clone()).unwrap_or_default();
         let mut idle = Vec::new();
@@ -102,7 +103,7 @@ impl Core {
             }
             // A connection that a large request has for itself is in no list of links.
             let now = servers.iter().position(|server| Arc::ptr_eq(server, &up.shared));
-            up.server = now.filter(|_| !left_behind.contains(&(index as u32)));
+            up.server = now.filter(|_| stay && !left_behind.contains(&(index as u32)));
             if up.server.is_none() && up.is_idle() {
                 idle.push(index as u32);
             }
@@ -125,7 +126,7 @@ impl Core {
         let servers = pool.links.len();
         let links: Vec<u32> =
             (0..servers).flat_map(|server| pool.take_links(server).all().collect::<Vec<_>>()).collect();
-        self.abandon_others(place, &links);
+        self.abandon_others(place, &links, false);
         self.retire_pool_if_empty(place);
     }
 

@@ -29,6 +29,8 @@ impl Core {
         std::mem::swap(list, &mut self.fabric.touched);
         for &upstream in list.iter() {
             self.fabric.upstreams[upstream as usize].touched = false;
+            // What cannot be sent, or not yet, counts as well.
+            self.fabric.account_upstream(upstream);
         }
     }
 
@@ -61,7 +63,9 @@ impl Core {
 
     /// The driver has begun to connect.
     pub fn upstream_connecting(&mut self, upstream: u32) {
-        self.fabric.upstreams[upstream as usize].link = Link::Connecting;
+        let up = &mut self.fabric.upstreams[upstream as usize];
+        up.link = Link::Connecting;
+        self.fabric.next_deadline_us = self.fabric.next_deadline_us.min(up.connect_deadline_us);
     }
 
     /// The connection is up.
@@ -99,9 +103,22 @@ impl Core {
                 client.resumed = true;
                 self.resumed.push(owner.index);
             }
+            let client = self.clients.get(owner.index as usize);
+            if client.is_some_and(|client| client.id == owner && client.passing.is_some()) {
+                self.fabric.watch_passing(upstream, true);
+            }
         }
         if release {
             self.fabric.release(upstream);
+        }
+        self.close_if_left_behind(upstream);
+    }
+
+    /// Closes a connection whose server is no longer of the pool once it has done its work.
+    fn close_if_left_behind(&mut self, upstream: u32) {
+        let up = &self.fabric.upstreams[upstream as usize];
+        if up.server.is_none() && up.is_idle() && !up.dead {
+            self.fabric.bury(upstream);
         }
     }
 
@@ -138,10 +155,7 @@ impl Core {
             return;
         }
         self.fabric.account_upstream(upstream);
-        let up = &self.fabric.upstreams[upstream as usize];
-        if up.server.is_none() && up.is_idle() && !up.dead {
-            self.fabric.bury(upstream);
-        }
+        self.close_if_left_behind(upstream);
     }
 
     /// Hands out the replies in `bytes`. Returns how many bytes are done with.
@@ -169,7 +183,11 @@ impl Core {
                     up.stats.responses.add(1);
                     up.stats.response_bytes.add(length as u64);
                     let piece = Piece { bytes: &rest[..length], first, last: true };
-                    self.hand_out(upstream, expect, piece)?;
+                    if let Err(failure) = self.hand_out(upstream, expect, piece) {
+                        // The reply was not handed out, so its request fails with the others.
+                        self.fabric.upstreams[upstream as usize].fifo.push_front(expect);
+                        return Err(failure);
+                    }
                     at += length;
                 }
                 Ok(Scan::More { need }) => {
@@ -219,15 +237,18 @@ impl Core {
         if piece.first {
             self.judge(upstream, piece.bytes)?;
         }
+        let owned = self.fabric.upstreams[upstream as usize].owner.is_some();
         let (id, seq, fragment) = match expect.to {
             For::Client { id, seq, fragment } => (id, seq, fragment),
             For::Handshake => return self.greeted(upstream, piece.bytes),
             For::Nobody => {
                 self.stats.late_replies.add(u64::from(piece.last));
+                if owned && piece.last {
+                    self.finish_passing(upstream);
+                }
                 return Ok(());
             }
         };
-        let owned = self.fabric.upstreams[upstream as usize].owner.is_some();
         if let Some(client) = self.clients.get_mut(id.index as usize)
             && client.id == id
         {
@@ -265,7 +286,9 @@ impl Core {
                 client.blocks_since_us = self.fabric.now_us;
             }
             client.blocks.push(upstream);
-            self.fabric.upstreams[upstream as usize].blocked_by += 1;
+            let up = &mut self.fabric.upstreams[upstream as usize];
+            up.blocked_by += 1;
+            self.look_at_us = self.look_at_us.min(client.blocks_since_us + up.patience_us());
         }
         if !client.out.is_empty() || client.is_finished() {
             touch(client, &mut self.touched);
@@ -426,6 +449,9 @@ impl Core {
             self.forget_blocked(upstream);
         }
         self.fabric.resumed.retain(|&resumed| resumed != upstream);
+        if up.touched {
+            self.fabric.touched.retain(|&touched| touched != upstream);
+        }
         self.retire_pool_if_empty(up.pool);
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::buffer::Buffer;
 use super::client::ClientId;
+use super::BLOCK_US_MAX;
 use super::failure::Failure;
 use crate::config::Protocol;
 use crate::protocol::memcache::ReplyKind;
@@ -112,7 +113,7 @@ pub(crate) struct Upstream {
     pub(crate) blocked_by: u32,
     /// The client whose large request has this connection for itself.
     pub(crate) owner: Option<ClientId>,
-    /// That client's request has its reply, or wants none: free when all is sent.
+    /// That client's request has its reply: free when all is sent.
     pub(crate) release_when_sent: bool,
     /// Requests put in `out` since it was last empty.
     pub(crate) unsent: u64,
@@ -162,12 +163,32 @@ impl Upstream {
             Link::Connecting => self.connect_deadline_us,
             Link::Down | Link::Up => NEVER,
         };
+        if self.blocked_by > 0 {
+            // What is not read cannot be late; `restart_clocks` follows.
+            return connect;
+        }
         let next = self.fifo.get(self.expired).map_or(NEVER, |expect| expect.deadline_us);
         let last = match (self.expired, self.fifo.front(), self.timeout_us) {
             (1.., Some(head), Some(timeout)) => head.deadline_us.saturating_add(timeout),
             _ => NEVER,
         };
         connect.min(next).min(last)
+    }
+
+    /// How long a client may keep this connection from being read for others, in µs.
+    pub(crate) fn patience_us(&self) -> u64 {
+        self.timeout_us.map_or(BLOCK_US_MAX, |timeout| BLOCK_US_MAX.min(timeout / 2))
+    }
+
+    /// Reading goes on after a client has kept it from being read, which was not the server's
+    /// fault: it gets the time of a request anew. Returns the first deadline.
+    pub(crate) fn restart_clocks(&mut self, now_us: u64) -> u64 {
+        if let Some(timeout) = self.timeout_us {
+            for expect in self.fifo.iter_mut().filter(|expect| expect.deadline_us != NEVER) {
+                expect.deadline_us = expect.deadline_us.max(now_us + timeout);
+            }
+        }
+        self.next_deadline_us()
     }
 
     /// Whether anyone but `client` waits for a reply.
@@ -182,9 +203,9 @@ impl Upstream {
         self.out.len() + self.remainder.len()
     }
 
-    /// Whether nothing is on its way in either direction.
+    /// Whether nothing is on its way in either direction, nor part of a large request to come.
     pub(crate) fn is_idle(&self) -> bool {
-        self.fifo.is_empty() && self.out.is_empty()
+        self.fifo.is_empty() && self.out.is_empty() && self.owner.is_none()
     }
 }
 

@@ -148,7 +148,6 @@ fn the_rest_is_worth_a_note() {
         &ten(),
         expect![[r#"
         1: alpha: warning: random sends each request to any server, so a key is not found where it was written; right only where all servers hold the same data, such as proxies
-        1: alpha: note: server_connections: 40 lets pipelined requests of one client overtake each other, so it may not read what it has just written; 1 keeps the order
         1: alpha: note: up to 400 server connections for each worker
         1: alpha: note: client_connections: 9 is a limit here; nutcracker ignores it
     "#]],
