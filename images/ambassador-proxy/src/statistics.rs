@@ -21,7 +21,7 @@ use crate::fleet::{Fleet, ServedPool};
 use crate::stats::{Descriptions, PoolStats, ServerStats};
 
 /// How long a client has to begin with `GET` before it gets the line.
-const SNIFF: Duration = Duration::from_millis(20);
+const SNIFF: Duration = Duration::from_millis(200);
 /// Longest life of a connection.
 const LIFE: Duration = Duration::from_secs(10);
 /// Pause after a failed accept.
@@ -96,7 +96,9 @@ impl Statistics {
     async fn serve(self: Arc<Self>, mut stream: TcpStream) {
         let mut begin = [0; 4];
         let peeked = tokio::time::timeout(SNIFF, stream.peek(&mut begin)).await;
-        if matches!(peeked, Ok(Ok(1..))) && matches!(&begin, b"GET " | b"HEAD") {
+        // The first segment of a request may hold less of it than the whole word.
+        let begun = &begin[..peeked.ok().and_then(Result::ok).unwrap_or(0)];
+        if !begun.is_empty() && (b"GET ".starts_with(begun) || b"HEAD".starts_with(begun)) {
             return management::serve_connection(stream, self.router(), LIFE).await;
         }
         let line = self.line();

@@ -20,7 +20,7 @@ use ambassador_proxy::protocol::commands;
 use crate::support::{
     Client, DeadPort, End, Nutcracker, Outcome, Proxy, Server, free_port, request,
 };
-use sessions::{Differs, SESSIONS};
+use sessions::Session;
 
 /// How long nothing must happen before a conversation counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -67,15 +67,15 @@ fn sessions_go_as_with_nutcracker_or_differ_as_intended() {
     let [theirs, strict, friendly] =
         [Part::Nutcracker, Part::Strict, Part::Friendly].map(|part| stage.actor(part));
     let (mut surprises, mut seen) = (String::new(), Vec::new());
-    for (pool, differs, steps) in SESSIONS {
+    for Session {
+        pool,
+        strict: strict_name,
+        friendly: friendly_name,
+        steps,
+    } in &sessions::all()
+    {
         let outcomes = [&theirs, &strict, &friendly].map(|actor| stage.play(actor, pool, steps));
         let [reference, strict, friendly] = &outcomes;
-        let (strict_name, friendly_name) = match differs {
-            Differs::No => (None, None),
-            Differs::Friendly(name) => (None, Some(name)),
-            Differs::Both(name) => (Some(name), Some(name)),
-            Differs::Strict(name) => (Some(name), None),
-        };
         seen.extend(strict_name.into_iter().map(|name| (*name, true)));
         seen.extend(friendly_name.into_iter().map(|name| (*name, false)));
         for (mode, ours, name) in [
@@ -280,14 +280,14 @@ impl Stage {
     }
 
     /// Plays a session from empty servers.
-    fn play(&self, actor: &Actor, pool: &str, steps: &[&str]) -> Outcome {
+    fn play(&self, actor: &Actor, pool: &str, steps: &[String]) -> Outcome {
         self.flush();
         let protocol = protocol(pool);
         let (mut bytes, mut replies) = (Vec::new(), 0);
         for step in steps {
             let (step, silent) = match step.strip_prefix('~') {
                 Some(step) => (step, true),
-                None => (*step, false),
+                None => (step.as_str(), false),
             };
             replies += usize::from(!silent);
             bytes.extend(self.step(protocol, step));
@@ -307,7 +307,7 @@ impl Stage {
             match word.as_bytes() {
                 [b'@', b'a', ..] => key(0, &word[2..]),
                 [b'@', b'b', ..] => key(1, &word[2..]),
-                _ => word.replace("\\0", "\0").replace('_', " "),
+                _ => word.replace('_', " "),
             }
         });
         let words: Vec<String> = words.collect();

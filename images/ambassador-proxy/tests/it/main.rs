@@ -8,7 +8,9 @@
 
 mod beside;
 mod cli;
+mod clients;
 mod config;
+mod fault;
 mod health;
 mod limits;
 mod placement;

@@ -17,9 +17,9 @@ use ambassador_proxy::config::{Listen, parse_pools};
 use tempfile::TempDir;
 
 pub(crate) use load::Load;
-pub(crate) use proxy::{Finished, HttpAnswer, Proxy, http, resident_bytes, run};
+pub(crate) use proxy::{Finished, Proxy, http, listen_to, run};
 pub(crate) use servers::{DeadPort, Server, keys_of};
-pub(crate) use wire::{Client, End, Outcome, memcache_end, request, resp_end};
+pub(crate) use wire::{Client, End, Outcome, request};
 
 /// The variable that replays a seed a test has printed.
 pub(crate) const SEED_VARIABLE: &str = "AMBASSADOR_PROXY_TEST_SEED";
@@ -31,6 +31,8 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
 pub(crate) struct Nutcracker {
     child: Child,
     dir: TempDir,
+    /// The port of its statistics.
+    pub(crate) stats_port: u16,
 }
 
 /// A connection over TCP or a Unix socket.
@@ -62,7 +64,11 @@ impl Nutcracker {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut nutcracker = Nutcracker { child, dir };
+        let mut nutcracker = Nutcracker {
+            child,
+            dir,
+            stats_port,
+        };
         for pool in parse_pools(Path::new("nutcracker.yml"), config)
             .unwrap()
             .pools
@@ -173,6 +179,11 @@ impl Random {
             None => RandomState::new().build_hasher().finish(),
         };
         println!("replay with {SEED_VARIABLE}={seed}");
+        Random(seed)
+    }
+
+    /// From a seed that is known already.
+    pub(crate) fn new(seed: u64) -> Self {
         Random(seed)
     }
 

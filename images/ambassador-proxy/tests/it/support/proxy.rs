@@ -220,16 +220,25 @@ pub(crate) fn run(arguments: &[&str], directory: &Path) -> Finished {
     }
 }
 
+/// Everything a server says to a client that says nothing.
+pub(crate) fn listen_to(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(WAIT_MAX))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// One request over HTTP/1.1, with the header that changes want.
 pub(crate) fn http(address: SocketAddr, method: &str, path: &str) -> std::io::Result<HttpAnswer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(WAIT_MAX))?;
     let change = if method == "GET" { "" } else { "X-Mgmt: 1\r\n" };
-    write!(
-        stream,
+    let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
          {change}Content-Length: 0\r\n\r\n"
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     let (head, body) = text
