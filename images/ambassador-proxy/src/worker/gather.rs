@@ -15,7 +15,7 @@ const CROWD: u32 = 8;
 /// A wait for events of this length shows that they do not follow each other closely.
 const SPARSE_US: u64 = 50;
 /// What a message may wait at most, once on its way to the server and once on its way back.
-const LENGTH: Duration = Duration::from_micros(50);
+const LENGTH: Duration = Duration::from_micros(100);
 
 /// How long to pause, when so many clients are active and the last event was so long in coming.
 #[inline]
