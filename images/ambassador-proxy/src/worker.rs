@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 
 pub use listener::{Listener, bind};
+use gather::Gather;
 use socket::Socket;
 
 use crate::config::Address;
@@ -130,8 +131,6 @@ pub struct Worker {
     gauges_at_us: u64,
     quiet_at_us: u64,
     phase: Phase,
-    /// How long the last event was in coming.
-    waited_us: u64,
     load: Arc<Load>,
     stats: Arc<WorkerStats>,
     alive: Box<dyn Fn() + Send>,
@@ -191,7 +190,6 @@ impl Worker {
             gauges_at_us: 0,
             quiet_at_us: 0,
             phase: Phase::Serving,
-            waited_us: 0,
             load,
             stats,
             alive,
@@ -206,33 +204,39 @@ impl Worker {
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         gather::prepare_thread();
+        let mut gather = Gather::default();
+        let mut handled = 0;
         while self.phase != Phase::Stopped {
-            let mut wait = self.wait();
-            let gather = gather::length(self.core.active(), self.waited_us);
-            if !gather.is_zero() && gather < wait {
-                gather::pause(gather);
-                wait -= gather;
+            let worked_us = self.clock_us();
+            let mut wait = self.wait(worked_us);
+            let pause = gather.length(self.core.active(), handled);
+            if !pause.is_zero() && pause < wait {
+                gather::pause(pause);
+                wait -= pause;
             }
-            let asked_us = self.clock.elapsed().as_micros() as u64;
+            let asked_us = self.clock_us();
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => result?,
             }
             (self.alive)();
-            self.tell_time();
-            self.waited_us = self.now_us - asked_us;
+            let before_us = self.now_us;
+            self.now_us = self.clock_us();
+            self.core.set_now(self.now_us);
+            let (busy_us, idle_us) = (worked_us - before_us, self.now_us - worked_us);
+            gather.observe(busy_us, idle_us, self.now_us - asked_us);
+            handled = events.iter().count();
             self.turn(&events);
         }
         Ok(())
     }
 
-    fn tell_time(&mut self) {
-        self.now_us = self.clock.elapsed().as_micros() as u64;
-        self.core.set_now(self.now_us);
+    fn clock_us(&self) -> u64 {
+        self.clock.elapsed().as_micros() as u64
     }
 
     /// How long to wait for the next event.
-    fn wait(&self) -> Duration {
+    fn wait(&self, now_us: u64) -> Duration {
         if !self.unread_clients.is_empty() || !self.unread_upstreams.is_empty() {
             return Duration::ZERO;
         }
@@ -245,7 +249,7 @@ impl Worker {
                 next_us = next_us.min(accepting.retry_at_us);
             }
         }
-        let left_us = next_us.saturating_sub(self.clock.elapsed().as_micros() as u64);
+        let left_us = next_us.saturating_sub(now_us);
         // A timer of the kernel counts in ms; a wait of 0 would only burn time.
         Duration::from_micros(left_us.div_ceil(1000).saturating_mul(1000)).min(WAIT_MAX)
     }
