@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
-pub use listener::{Listener, bind};
 use gather::Gather;
+pub use listener::{Listener, bind};
 use socket::Socket;
 
 use crate::config::Address;
@@ -284,6 +284,9 @@ impl Worker {
         self.flush();
         if self.now_us >= self.gauges_at_us {
             self.gauges_at_us = self.now_us + GAUGES_US;
+            // Looked at time and again, because the clock on the wall may be set.
+            let wall_us = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+            self.core.set_wall_offset((wall_us.as_micros() as u64).wrapping_sub(self.now_us));
             self.core.refresh_gauges();
             self.load.clients.set(self.core.clients() as u64);
             self.load.in_flight.set(self.core.in_flight() as u64);
@@ -319,7 +322,8 @@ impl Worker {
         let (plans, listeners): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
         let first = self.places.is_empty();
         let keepalive: Vec<bool> = plans.iter().map(|plan| plan.conf.tcpkeepalive).collect();
-        let seed = self.now_us.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.clock.elapsed().as_nanos() as u64;
+        let seed = self.now_us.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ self.clock.elapsed().as_nanos() as u64;
         self.places = self.core.reload(plans, seed);
         let places = self.places.clone();
         for slot in &mut self.listeners {

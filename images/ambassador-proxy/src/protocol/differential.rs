@@ -112,9 +112,8 @@ pub fn memcache_request(bytes: &[u8], cuts: &[usize]) {
         }
     };
     let whole = follow(all(), bytes, &[]);
-    let lengths = |frames: &Frames| {
-        (frames.0.iter().map(|frame| frame.0).collect::<Vec<_>>(), frames.1)
-    };
+    let lengths =
+        |frames: &Frames| (frames.0.iter().map(|frame| frame.0).collect::<Vec<_>>(), frames.1);
     assert_eq!(lengths(&whole), lengths(&obviously(bytes, obvious_command)), "whole");
     assert_eq!(follow(all(), bytes, cuts), whole, "cut at {cuts:?}");
     assert_eq!(follow(all(), bytes, &each(bytes)), whole, "byte by byte");
@@ -372,6 +371,9 @@ fn obviously_reply(bytes: &[u8]) -> Option<Frames> {
     while at < bytes.len() {
         match reply(&bytes[at..], 0) {
             Ok(Some(((), length))) => {
+                if !bytes[at..at + length].ends_with(b"\r\n") {
+                    return Some((frames, Some("reply without its end")));
+                }
                 frames.push((length, String::new()));
                 at += length;
             }

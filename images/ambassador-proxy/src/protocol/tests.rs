@@ -20,30 +20,138 @@ fn cuts() -> impl Strategy<Value = Vec<usize>> {
 }
 
 const REQUESTS: &[&[u8]] = &[
-    b"*", b"$", b"0", b"1", b"2", b"3", b"-1", b"-", b"\r\n", b"\r", b"\n", b"PING", b"a", b" ",
-    b"*1\r\n$4\r\nPING\r\n", b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n", b"*3\r\n$3\r\nSET\r\n",
-    b"$0\r\n\r\n", b"$3\r\nabc\r\n", b"*0\r\n", b"*-1\r\n", b"*1048576\r\n", b"*1048577\r\n",
-    b"$536870912\r\n", b"$536870913\r\n", b"999999999999999999", b"9999999999999999999", b"PING\r\n",
+    b"*",
+    b"$",
+    b"0",
+    b"1",
+    b"2",
+    b"3",
+    b"-1",
+    b"-",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b"PING",
+    b"a",
+    b" ",
+    b"*1\r\n$4\r\nPING\r\n",
+    b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n",
+    b"*3\r\n$3\r\nSET\r\n",
+    b"$0\r\n\r\n",
+    b"$3\r\nabc\r\n",
+    b"*0\r\n",
+    b"*-1\r\n",
+    b"*1048576\r\n",
+    b"*1048577\r\n",
+    b"$536870912\r\n",
+    b"$536870913\r\n",
+    b"999999999999999999",
+    b"9999999999999999999",
+    b"PING\r\n",
 ];
 
 const REPLIES: &[&[u8]] = &[
-    b"+", b"-", b":", b"$", b"*", b"%", b"~", b">", b"|", b"_", b"#", b",", b"(", b"=", b"!",
-    b"0", b"1", b"2", b"-1", b"\r\n", b"\r", b"\n", b"+OK\r\n", b":1\r\n", b"$-1\r\n", b"_\r\n",
-    b"$3\r\nabc\r\n", b"*2\r\n", b"*0\r\n", b"*-1\r\n", b"%1\r\n", b"|1\r\n", b"~1\r\n", b"#t\r\n",
-    b"=7\r\ntxt:abc\r\n", b"!3\r\nERR\r\n", b",1.5\r\n", b"(123\r\n", b"999999999999999999\r\n",
+    b"+",
+    b"-",
+    b":",
+    b"$",
+    b"*",
+    b"%",
+    b"~",
+    b">",
+    b"|",
+    b"_",
+    b"#",
+    b",",
+    b"(",
+    b"=",
+    b"!",
+    b"0",
+    b"1",
+    b"2",
+    b"-1",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b"+OK\r\n",
+    b":1\r\n",
+    b"$-1\r\n",
+    b"_\r\n",
+    b"$3\r\nabc\r\n",
+    b"*2\r\n",
+    b"*0\r\n",
+    b"*-1\r\n",
+    b"%1\r\n",
+    b"|1\r\n",
+    b"~1\r\n",
+    b"#t\r\n",
+    b"=7\r\ntxt:abc\r\n",
+    b"!3\r\nERR\r\n",
+    b",1.5\r\n",
+    b"(123\r\n",
+    b"999999999999999999\r\n",
 ];
 
 const COMMANDS: &[&[u8]] = &[
-    b"get ", b"gets ", b"gat 0 ", b"set ", b"cas ", b"ms ", b"mg ", b"incr ", b"delete ", b"touch ",
-    b"mn", b"version", b"key ", b"k", b" ", b"0 ", b"1 ", b"-1 ", b"3", b"noreply", b"q", b"\r\n",
-    b"\n", b"\r", b"\0", b"set k 0 0 3\r\nabc\r\n", b"set k 0 0 3 noreply\r\nabc\r\n", b"get k\r\n",
-    b"ms k 2\r\nab\r\n", b"ms k 2 q\r\n", b"set k 0 0 ", b"536870912\r\n", b"536870913\r\n", b"abc\r\n",
+    b"get ",
+    b"gets ",
+    b"gat 0 ",
+    b"set ",
+    b"cas ",
+    b"ms ",
+    b"mg ",
+    b"incr ",
+    b"delete ",
+    b"touch ",
+    b"mn",
+    b"version",
+    b"key ",
+    b"k",
+    b" ",
+    b"0 ",
+    b"1 ",
+    b"-1 ",
+    b"3",
+    b"noreply",
+    b"q",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\0",
+    b"set k 0 0 3\r\nabc\r\n",
+    b"set k 0 0 3 noreply\r\nabc\r\n",
+    b"get k\r\n",
+    b"ms k 2\r\nab\r\n",
+    b"ms k 2 q\r\n",
+    b"set k 0 0 ",
+    b"536870912\r\n",
+    b"536870913\r\n",
+    b"abc\r\n",
 ];
 
 const ANSWERS: &[&[u8]] = &[
-    b"VALUE ", b"VALUE k 0 3\r\nabc\r\n", b"VALUE k 0 3 99\r\n", b"VA ", b"VA 2 k\r\nab\r\n", b"HD\r\n",
-    b"EN\r\n", b"END\r\n", b"MN\r\n", b"MN", b"STORED\r\n", b"SERVER_ERROR x\r\n", b"k ", b"0 ", b"3",
-    b"\r\n", b"\r", b"\n", b" ", b"VALUE k 0 x\r\n", b"VA 536870913\r\n", b"VA 5\r\nMN\r\n\r\r\n",
+    b"VALUE ",
+    b"VALUE k 0 3\r\nabc\r\n",
+    b"VALUE k 0 3 99\r\n",
+    b"VA ",
+    b"VA 2 k\r\nab\r\n",
+    b"HD\r\n",
+    b"EN\r\n",
+    b"END\r\n",
+    b"MN\r\n",
+    b"MN",
+    b"STORED\r\n",
+    b"SERVER_ERROR x\r\n",
+    b"k ",
+    b"0 ",
+    b"3",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b" ",
+    b"VALUE k 0 x\r\n",
+    b"VA 536870913\r\n",
+    b"VA 5\r\nMN\r\n\r\r\n",
 ];
 
 proptest! {
@@ -110,10 +218,30 @@ proptest! {
 #[test]
 fn streams_that_were_found() {
     let streams: &[&[u8]] = &[
-        b"*1\r\n$0\r\n\r\n*", b"*1\r\n$1\r\na\rx", b"*--1\r\n", b"*\r\n", b"*1\r", b"\n\r\n\n", b"*-0\r\n",
-        b"|0\r\n+a\r\n", b"|1\r\n+a\r\n+b\r\n:1\r\n", b"*1\r\n$-1\r\n", b"%0\r\n", b"$-9\r\n+a\r\n", b"?1\r\n",
-        b"set k 0 0 0\r\n\r\n", b"set k 0 0 1\r\n\r\n\r\n", b"ms\r\n", b"ms k\r\n", b" \n", b"\r\n", b"get\r\n",
-        b"VALUE a 0 0\r\n\r\nEND\r\n", b"VA 4 q\r\nMN\r\n\r\nMN\r\n", b"VALUE\r\n", b"MN \r\nMN\r\n",
+        b"*1\r\n$0\r\n\r\n*",
+        b"*1\r\n$1\r\na\rx",
+        b"*--1\r\n",
+        b"*\r\n",
+        b"*1\r",
+        b"\n\r\n\n",
+        b"*-0\r\n",
+        b"|0\r\n+a\r\n",
+        b"|1\r\n+a\r\n+b\r\n:1\r\n",
+        b"*1\r\n$-1\r\n",
+        b"%0\r\n",
+        b"$-9\r\n+a\r\n",
+        b"?1\r\n",
+        b"set k 0 0 0\r\n\r\n",
+        b"set k 0 0 1\r\n\r\n\r\n",
+        b"ms\r\n",
+        b"ms k\r\n",
+        b" \n",
+        b"\r\n",
+        b"get\r\n",
+        b"VALUE a 0 0\r\n\r\nEND\r\n",
+        b"VA 4 q\r\nMN\r\n\r\nMN\r\n",
+        b"VALUE\r\n",
+        b"MN \r\nMN\r\n",
     ];
     for bytes in streams {
         for cut in 0..bytes.len() {
@@ -189,6 +317,7 @@ fn lines_end_or_are_refused() {
         for end in [&b""[..], b"\n"] {
             let mut text = line(length);
             text[0] = b'+';
+            text[length - 1] = b'\r';
             text.extend_from_slice(end);
             let scanned = resp::ReplyScan::default().scan(&text);
             assert_eq!(scanned.is_ok(), good, "reply of {length}");
@@ -217,9 +346,17 @@ fn nothing_is_scanned_twice() {
 #[test]
 fn decimal_cases() {
     for (text, expected) in [
-        ("", None), ("0", Some(0)), ("007", Some(7)), ("-1", None), ("+1", None), (" 1", None),
-        ("1 ", None), ("9223372036854775807", Some(i64::MAX as u64)), ("12345678901234567890", None),
-        ("9999999999999999999", Some(9_999_999_999_999_999_999)), ("1\0", None),
+        ("", None),
+        ("0", Some(0)),
+        ("007", Some(7)),
+        ("-1", None),
+        ("+1", None),
+        (" 1", None),
+        ("1 ", None),
+        ("9223372036854775807", Some(i64::MAX as u64)),
+        ("12345678901234567890", None),
+        ("9999999999999999999", Some(9_999_999_999_999_999_999)),
+        ("1\0", None),
     ] {
         assert_eq!(decimal(text.as_bytes()), expected, "{text:?}");
     }
@@ -248,7 +385,8 @@ fn inline_cases() {
     ];
     for (line, expected) in cases {
         let found = resp::split_inline(line.as_bytes()).ok();
-        let expected = expected.map(|args| args.iter().map(|arg| arg.as_bytes().to_vec()).collect());
+        let expected =
+            expected.map(|args| args.iter().map(|arg| arg.as_bytes().to_vec()).collect());
         assert_eq!(found, expected, "{line:?}");
     }
 }

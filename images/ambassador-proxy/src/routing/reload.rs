@@ -128,8 +128,9 @@ impl Core {
         }
         let pool = self.fabric.pool(place);
         let servers = pool.links.len();
-        let links: Vec<u32> =
-            (0..servers).flat_map(|server| pool.take_links(server).all().collect::<Vec<_>>()).collect();
+        let links: Vec<u32> = (0..servers)
+            .flat_map(|server| pool.take_links(server).all().collect::<Vec<_>>())
+            .collect();
         self.abandon_others(place, &links, false);
         self.retire_pool_if_empty(place);
     }

@@ -238,14 +238,18 @@ impl World {
             let health = PoolHealth::new(&conf, old.map(|old| &*old.health));
             let counters = PoolCounters {
                 pool: old.map(|old| Arc::clone(&old.counters.pool)).unwrap_or_default(),
-                servers: health.servers.iter().map(|server| {
-                    let same = |old: &Arc<_>| Arc::ptr_eq(old, server);
-                    let kept = old.and_then(|old| {
-                        let at = old.health.servers.iter().position(same)?;
-                        Some(Arc::clone(&old.counters.servers[at]))
-                    });
-                    kept.unwrap_or_default()
-                }).collect(),
+                servers: health
+                    .servers
+                    .iter()
+                    .map(|server| {
+                        let same = |old: &Arc<_>| Arc::ptr_eq(old, server);
+                        let kept = old.and_then(|old| {
+                            let at = old.health.servers.iter().position(same)?;
+                            Some(Arc::clone(&old.counters.servers[at]))
+                        });
+                        kept.unwrap_or_default()
+                    })
+                    .collect(),
             };
             for server in &conf.servers {
                 let is_redis = conf.protocol == Protocol::Redis;
@@ -364,9 +368,8 @@ impl World {
         let blocking = core.clients.iter().filter(|(_, client)| !client.blocks.is_empty()).count();
         assert_eq!(core.blocking, blocking, "clients that block");
         for (index, up) in &core.fabric.upstreams {
-            let blocked = core.clients.iter().filter(|(_, client)| {
-                client.blocks.contains(&(index as u32))
-            });
+            let blocked =
+                core.clients.iter().filter(|(_, client)| client.blocks.contains(&(index as u32)));
             assert_eq!(up.blocked_by as usize, blocked.count(), "clients that block {index}");
             assert!(up.expired <= up.fifo.len(), "more expired than expected");
         }

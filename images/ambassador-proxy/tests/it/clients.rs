@@ -41,7 +41,9 @@ fn setting() -> Setting {
     ];
     let pools = pools.map(|(name, port, first, line)| {
         let entries = servers[first].entry("a") + &servers[first + 1].entry("b");
-        format!("{name}:\n  listen: 127.0.0.1:{port}\n  timeout: 10000\n  {line}\n  servers:\n{entries}")
+        format!(
+            "{name}:\n  listen: 127.0.0.1:{port}\n  timeout: 10000\n  {line}\n  servers:\n{entries}"
+        )
     });
     let proxy = Proxy::start(&pools.concat(), &[]);
     Setting { _servers: servers, plain, resp3, secret, cache, proxy }

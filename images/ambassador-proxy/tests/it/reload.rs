@@ -39,11 +39,7 @@ impl Mount {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = Mount { dir, version: 0 };
         mount.swap(config);
-        symlink(
-            "..data/nutcracker.yml",
-            mount.dir.path().join("nutcracker.yml"),
-        )
-        .unwrap();
+        symlink("..data/nutcracker.yml", mount.dir.path().join("nutcracker.yml")).unwrap();
         mount
     }
 
@@ -90,9 +86,7 @@ fn a_thousand_reloads_under_load_fail_no_request() {
                 .iter()
                 .enumerate()
                 .map(|(at, server)| {
-                    server
-                        .entry(&format!("s{at}"))
-                        .replacen(":1 ", &format!(":{weight} "), 1)
+                    server.entry(&format!("s{at}")).replacen(":1 ", &format!(":{weight} "), 1)
                 })
                 .collect();
             random.shuffle(&mut entries);
@@ -110,13 +104,8 @@ fn a_thousand_reloads_under_load_fail_no_request() {
     let file = mount.dir.path().join("nutcracker.yml");
     let flags = [&FREELY[..], &["--watch-interval", "20ms"]].concat();
     let proxy = Proxy::start_on(tempfile::tempdir().unwrap(), file, &flags);
-    let load = Load::start(
-        CLIENTS,
-        &[
-            (Protocol::Redis, redis_port),
-            (Protocol::Memcache, cache_port),
-        ],
-    );
+    let load =
+        Load::start(CLIENTS, &[(Protocol::Redis, redis_port), (Protocol::Memcache, cache_port)]);
     for turn in 1..=RELOADS {
         let by = match turn % 20 {
             0 => By::Link,
@@ -173,24 +162,14 @@ fn a_refused_reload_changes_nothing() {
 
     let wrong = [
         ("", "nutcracker.yml:1"),
-        (
-            "p:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - x\n",
-            "nutcracker.yml:5",
-        ),
-        (
-            "p:\n  listen: 127.0.0.1:1\n  hash: sha1\n  servers:\n   - h:1:1\n",
-            "hash",
-        ),
+        ("p:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - x\n", "nutcracker.yml:5"),
+        ("p:\n  listen: 127.0.0.1:1\n  hash: sha1\n  servers:\n   - h:1:1\n", "hash"),
     ];
     for (text, named) in wrong {
         replace(&proxy.file, text);
         let answer = proxy.post("/mgmt/v1/reload");
         assert_eq!(answer.status, 422, "{}", answer.body);
-        assert!(
-            answer.body.contains(named),
-            "{} does not name {named}",
-            answer.body
-        );
+        assert!(answer.body.contains(named), "{} does not name {named}", answer.body);
         assert_eq!(client.ask(&["GET", "k"]), "$5\r\nfirst\r\n");
     }
 
@@ -198,11 +177,7 @@ fn a_refused_reload_changes_nothing() {
     replace(&proxy.file, &config(&servers[1]));
     let answer = proxy.post("/mgmt/v1/reload");
     assert_eq!(answer.status, 422);
-    assert!(
-        answer.body.contains("more than the limit"),
-        "{}",
-        answer.body
-    );
+    assert!(answer.body.contains("more than the limit"), "{}", answer.body);
     assert_eq!(client.ask(&["GET", "k"]), "$5\r\nfirst\r\n");
     let answer = proxy.post("/mgmt/v1/reload?force=true");
     assert_eq!((answer.status, answer.body.as_str()), (200, FORCED));
@@ -210,12 +185,7 @@ fn a_refused_reload_changes_nothing() {
 
     // A port that somebody else has.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let other = pool(
-        "q",
-        taken.local_addr().unwrap().port(),
-        &[],
-        &[servers[0].entry("q")],
-    );
+    let other = pool("q", taken.local_addr().unwrap().port(), &[], &[servers[0].entry("q")]);
     replace(&proxy.file, &(config(&servers[1]) + &other));
     let answer = proxy.post("/mgmt/v1/reload");
     assert_eq!(answer.status, 422);
@@ -228,9 +198,7 @@ const FORCED: &str = r#"{"added":[],"moved_share":[["p",1.0]],"removed":[]}"#;
 #[test]
 fn the_report_tells_the_share_of_keys_that_move() {
     let servers: Vec<Server> = (0..4).map(|_| Server::redis(&[])).collect();
-    let entries: Vec<String> = (0..4)
-        .map(|at| servers[at].entry(&format!("s{at}")))
-        .collect();
+    let entries: Vec<String> = (0..4).map(|at| servers[at].entry(&format!("s{at}"))).collect();
     let port = free_port();
     let config = |count: usize| pool("p", port, &["redis: true"], &entries[..count]);
     let proxy = Proxy::start(&config(4), &["--watch-interval", "0s"]);
@@ -246,12 +214,7 @@ fn the_report_tells_the_share_of_keys_that_move() {
 fn pools_come_and_go() {
     let servers = [Server::redis(&[]), Server::memcached(&[])];
     let ports = [free_port(), free_port()];
-    let stays = pool(
-        "stays",
-        ports[0],
-        &["redis: true"],
-        &[servers[0].entry("a")],
-    );
+    let stays = pool("stays", ports[0], &["redis: true"], &[servers[0].entry("a")]);
     let goes = pool("goes", ports[1], &[], &[servers[1].entry("b")]);
     let proxy = Proxy::start(&stays, &["--watch-interval", "0s"]);
     let mut client = Client::connect(ports[0]);
@@ -273,10 +236,7 @@ fn pools_come_and_go() {
     let answer = proxy.post("/mgmt/v1/reload");
     let report = r#"{"added":[],"moved_share":[["stays",0.0]],"removed":["goes"]}"#;
     assert_eq!((answer.status, answer.body.as_str()), (200, report));
-    assert!(
-        Client::try_connect(ports[1]).is_err(),
-        "the pool that is gone still accepts"
-    );
+    assert!(Client::try_connect(ports[1]).is_err(), "the pool that is gone still accepts");
     servers[1].thaw();
     assert_eq!(cached.memcache().unwrap(), b"VALUE k 0 1\r\nv\r\nEND\r\n");
     assert!(cached.is_closed());
@@ -298,12 +258,8 @@ fn connections_to_servers_that_stay_are_kept() {
     // Connections that ask for the list are not the proxy's.
     let connected = |server: &Server| -> Vec<String> {
         let list = server.client().ask(&["CLIENT", "LIST"]);
-        let lines = list
-            .lines()
-            .filter(|line| line.starts_with("id=") && !line.contains("|list"));
-        lines
-            .filter_map(|line| line.split(' ').next().map(ToOwned::to_owned))
-            .collect()
+        let lines = list.lines().filter(|line| line.starts_with("id=") && !line.contains("|list"));
+        lines.filter_map(|line| line.split(' ').next().map(ToOwned::to_owned)).collect()
     };
     // Two workers with a connection each.
     wait_until("the connections are there", || {
@@ -320,9 +276,7 @@ fn connections_to_servers_that_stay_are_kept() {
 
     replace(&proxy.file, &config(7000, 1));
     assert_eq!(proxy.post("/mgmt/v1/reload").status, 200);
-    wait_until("the connections to the removed server close", || {
-        connected(&servers[1]).is_empty()
-    });
+    wait_until("the connections to the removed server close", || connected(&servers[1]).is_empty());
     assert_eq!(connected(&servers[0]), before[0]);
 }
 
@@ -349,9 +303,7 @@ fn an_ejected_server_of_a_strict_pool_returns_after_a_reload() {
     replace(&proxy.file, &second);
     assert_eq!(proxy.post("/mgmt/v1/reload").status, 200);
     server.revive();
-    wait_until("the server is taken back", || {
-        client.ask(&["GET", "k"]) == "$-1\r\n"
-    });
+    wait_until("the server is taken back", || client.ask(&["GET", "k"]) == "$-1\r\n");
 }
 
 #[test]
@@ -369,8 +321,5 @@ fn a_pool_that_listens_anew_closes_its_clients_after_their_replies() {
     let mut client = Client::connect(new);
     client.send(&request(&["GET", "k"]));
     let outcome = client.outcome(Protocol::Redis, 1, std::time::Duration::from_secs(5));
-    assert_eq!(
-        (outcome.bytes.as_slice(), outcome.end),
-        (&b"$1\r\nv\r\n"[..], End::Open)
-    );
+    assert_eq!((outcome.bytes.as_slice(), outcome.end), (&b"$1\r\nv\r\n"[..], End::Open));
 }

@@ -207,8 +207,7 @@ impl Client {
             }
             8 => {
                 let keys: Vec<String> = (0..=dice.below(5)).map(|_| self.key(dice)).collect();
-                let values: Vec<Vec<u8>> =
-                    keys.iter().map(|key| self.value(dice, key)).collect();
+                let values: Vec<Vec<u8>> = keys.iter().map(|key| self.value(dice, key)).collect();
                 let mut args = vec![b"MSET".as_slice()];
                 for (key, value) in keys.iter().zip(&values) {
                     args.push(key.as_bytes());

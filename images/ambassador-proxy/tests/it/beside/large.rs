@@ -32,12 +32,7 @@ fn large_and_odd_shapes_go_as_with_nutcracker() {
         });
         for ours in &outcomes[1..] {
             let theirs = &outcomes[0];
-            assert!(
-                theirs == ours,
-                "{name}:\n{}\n{}",
-                shown(theirs),
-                shown(ours)
-            );
+            assert!(theirs == ours, "{name}:\n{}\n{}", shown(theirs), shown(ours));
         }
     }
 }
@@ -68,9 +63,7 @@ fn play(
 
 fn cases(stage: &Stage) -> Vec<(&'static str, Case)> {
     let [a, b] = [stage.key(0, 0), stage.key(1, 0)];
-    let value: String = (0..MIB)
-        .map(|at| char::from(b'a' + (at % 23) as u8))
-        .collect();
+    let value: String = (0..MIB).map(|at| char::from(b'a' + (at % 23) as u8)).collect();
     let big_pair: Vec<u8> = [["SET", a, &value], ["SET", b, &value]]
         .iter()
         .flat_map(|words| request(words))
@@ -92,9 +85,8 @@ fn cases(stage: &Stage) -> Vec<(&'static str, Case)> {
             _ => request(&["MGET", names[number - 1], names[number - 2]]),
         })
         .collect();
-    let binary: Vec<Vec<u8>> = (0..=255_u8)
-        .map(|byte| vec![byte, b'\r', b'\n', 255 - byte])
-        .collect();
+    let binary: Vec<Vec<u8>> =
+        (0..=255_u8).map(|byte| vec![byte, b'\r', b'\n', 255 - byte]).collect();
     let mut bytes = Vec::new();
     for key in &binary {
         bytes.extend(request(&[b"SET", &key[..], &key[..]]));
@@ -102,12 +94,8 @@ fn cases(stage: &Stage) -> Vec<(&'static str, Case)> {
     bytes.extend(request(&[&[b"MGET".to_vec()], &binary[..]].concat()));
     let nested = (0..20).fold("1".to_owned(), |inner, _| format!("{{{inner},'x',{{}}}}"));
     let script = format!("return {nested}");
-    let sessions = [
-        request(&["SET", a, "1"]),
-        request(&["MGET", a, b]),
-        request(&["PING"]),
-    ]
-    .concat();
+    let sessions =
+        [request(&["SET", a, "1"]), request(&["MGET", a, b]), request(&["PING"])].concat();
     let caches = format!("set {a} 0 0 2\r\nab\r\nget {a} {b}\r\ndelete {a} noreply\r\nget {a}\r\n");
     let stored = format!("set {a} 0 0 {MIB}\r\n{value}\r\nget {a}\r\nget {b} {a}\r\n");
     let multiget = format!("get {}\r\n", names[..200].join(" "));
@@ -118,46 +106,16 @@ fn cases(stage: &Stage) -> Vec<(&'static str, Case)> {
         ("1000 keys", ("redis", Way::AtOnce, many, 4)),
         ("1000 requests", ("redis", Way::AtOnce, pipeline, MANY)),
         ("binary keys", ("redis", Way::AtOnce, bytes, 257)),
-        (
-            "20 levels",
-            ("redis", Way::AtOnce, request(&["EVAL", &script, "1", a]), 1),
-        ),
-        (
-            "byte by byte",
-            ("redis", Way::ByteByByte, sessions.clone(), 3),
-        ),
+        ("20 levels", ("redis", Way::AtOnce, request(&["EVAL", &script, "1", a]), 1)),
+        ("byte by byte", ("redis", Way::ByteByByte, sessions.clone(), 3)),
         ("half-close", ("redis", Way::HalfClosed, sessions, 3)),
-        (
-            "half-close at once",
-            ("redis", Way::HalfClosed, Vec::new(), 0),
-        ),
-        (
-            "half a request",
-            ("redis", Way::HalfClosed, b"*2\r\n$3\r\nGE".to_vec(), 0),
-        ),
-        (
-            "close after ping",
-            ("redis", Way::HalfClosed, request(&[LAST_REDIS]), 1),
-        ),
-        (
-            "memcached byte by byte",
-            ("memcache", Way::ByteByByte, caches.clone().into_bytes(), 3),
-        ),
-        (
-            "memcached half-close",
-            ("memcache", Way::HalfClosed, caches.into_bytes(), 3),
-        ),
-        (
-            "memcached 1 MiB",
-            ("memcache", Way::AtOnce, stored.into_bytes(), 3),
-        ),
-        (
-            "memcached 200 keys",
-            ("memcache", Way::AtOnce, multiget.into_bytes(), 1),
-        ),
-        (
-            "memcached longest key",
-            ("memcache", Way::AtOnce, long_key.into_bytes(), 2),
-        ),
+        ("half-close at once", ("redis", Way::HalfClosed, Vec::new(), 0)),
+        ("half a request", ("redis", Way::HalfClosed, b"*2\r\n$3\r\nGE".to_vec(), 0)),
+        ("close after ping", ("redis", Way::HalfClosed, request(&[LAST_REDIS]), 1)),
+        ("memcached byte by byte", ("memcache", Way::ByteByByte, caches.clone().into_bytes(), 3)),
+        ("memcached half-close", ("memcache", Way::HalfClosed, caches.into_bytes(), 3)),
+        ("memcached 1 MiB", ("memcache", Way::AtOnce, stored.into_bytes(), 3)),
+        ("memcached 200 keys", ("memcache", Way::AtOnce, multiget.into_bytes(), 1)),
+        ("memcached longest key", ("memcache", Way::AtOnce, long_key.into_bytes(), 2)),
     ]
 }
