@@ -137,7 +137,8 @@ pub fn run(seed: u64) -> Summary {
 /// # Panics
 /// The core has broken a promise.
 pub fn run_bytes(bytes: &[u8]) -> Summary {
-    run_with(Dice { bytes: bytes.to_vec().into_iter(), state: 1 })
+    let bytes = bytes.to_vec();
+    run_with(Dice { bytes: bytes.into_iter(), state: 1 })
 }
 
 fn run_with(dice: Dice) -> Summary {
@@ -662,7 +663,7 @@ impl World {
         let left = line.session.outbox.len();
         let mut length = match self.dice.below(4) {
             0 => 1,
-            1 => 1 + self.dice.below(left.min(500).max(1)),
+            1 => 1 + self.dice.below(left.clamp(1, 500)),
             _ => left.min(65_536),
         };
         length = length.min(left);

@@ -69,8 +69,8 @@ fn sessions_go_as_with_nutcracker_or_differ_as_intended() {
     for Session { pool, strict: strict_name, friendly: friendly_name, steps } in &sessions::all() {
         let outcomes = [&theirs, &strict, &friendly].map(|actor| stage.play(actor, pool, steps));
         let [reference, strict, friendly] = &outcomes;
-        seen.extend(strict_name.into_iter().map(|name| (*name, true)));
-        seen.extend(friendly_name.into_iter().map(|name| (*name, false)));
+        seen.extend(strict_name.iter().map(|name| (*name, true)));
+        seen.extend(friendly_name.iter().map(|name| (*name, false)));
         for (mode, ours, name) in
             [("strict", strict, strict_name), ("friendly", friendly, friendly_name)]
         {

@@ -132,12 +132,7 @@ fn a_thousand_reloads_under_load_fail_no_request() {
             }
             By::File | By::Link => "cause=\"file changed\"",
         };
-        wait_until("the reload is logged", || {
-            let log = proxy.log();
-            log[from..]
-                .lines()
-                .any(|line| line.contains("configuration reloaded") && line.contains(cause))
-        });
+        wait_for_reload(&proxy, from, cause);
     }
     load.wait_for_rounds(CLIENTS as u64);
     let answered = load.finish();
@@ -149,6 +144,15 @@ fn a_thousand_reloads_under_load_fail_no_request() {
         assert!(proxy.metric(&errors) == 0.0, "{pool}");
     }
     println!("{answered} requests answered during {RELOADS} reloads");
+}
+
+/// Waits for the log, from byte `from` on, to tell of a reload with that cause.
+fn wait_for_reload(proxy: &Proxy, from: usize, cause: &str) {
+    wait_until("the reload is logged", || {
+        let log = proxy.log();
+        let mut lines = log[from..].lines();
+        lines.any(|line| line.contains("configuration reloaded") && line.contains(cause))
+    });
 }
 
 #[test]
