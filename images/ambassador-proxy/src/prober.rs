@@ -14,7 +14,7 @@ use crate::fleet::{Fleet, ServedPool};
 use crate::protocol::resp::push_request;
 
 /// How often servers whose time is over are looked for.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(100);
 /// Longest probe where the pool has no timeout.
 const PROBE: Duration = Duration::from_secs(2);
 

@@ -10,6 +10,7 @@
 //! edge-triggered, for both directions, so a turn costs no call but the wait, the reads and the
 //! writes.
 
+mod connection;
 mod gather;
 mod listener;
 mod socket;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
+use connection::{Connection, list, put};
 use gather::Gather;
 pub use listener::{Listener, bind};
 use socket::Socket;
@@ -96,19 +98,6 @@ impl Handle {
         let _ = self.commands.send(command);
         let _ = self.waker.wake();
     }
-}
-
-#[derive(Debug)]
-struct Connection {
-    socket: Socket,
-    /// There may be bytes to read.
-    readable: bool,
-    /// The kernel may take bytes.
-    writable: bool,
-    /// The peer has closed its side; read until the end of what it sent.
-    closed: bool,
-    /// It is listed for the next turn.
-    listed: bool,
 }
 
 /// See the module.
@@ -622,66 +611,10 @@ impl Worker {
     }
 }
 
-// === impl Connection, Phase ===
-
-impl Connection {
-    fn new(socket: Socket, ready: bool) -> Connection {
-        Connection { socket, readable: ready, writable: ready, closed: false, listed: false }
-    }
-
-    fn note(&mut self, event: &mio::event::Event) {
-        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        self.writable |= event.is_writable();
-        self.closed |= event.is_read_closed() || event.is_error();
-    }
-
-    /// Reads; a short read has emptied the socket, so the next one can wait for an event, unless
-    /// the end of the stream is still to be read.
-    #[inline]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = self.socket.read(buffer);
-        match &result {
-            Ok(length) if *length == buffer.len() || self.closed => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            _ => self.readable = false,
-        }
-        result
-    }
-
-    /// Writes; a short write has filled the socket, and an event will tell when there is room.
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.socket.write(bytes);
-        match &result {
-            Ok(length) => self.writable = *length == bytes.len(),
-            Err(_) => self.writable = false,
-        }
-        result
-    }
-}
+// === impl Phase ===
 
 impl Phase {
     fn max_with(self, other: Phase) -> Phase {
         if (other as u8) > (self as u8) { other } else { self }
-    }
-}
-
-/// Puts a connection in its place, which may lie past the end.
-fn put(table: &mut Vec<Option<Connection>>, index: u32, connection: Connection) {
-    let index = index as usize;
-    if table.len() <= index {
-        table.resize_with(index + 1, || None);
-    }
-    table[index] = Some(connection);
-}
-
-/// Lists a connection with bytes left for the next turn.
-fn list(table: &mut [Option<Connection>], unread: &mut Vec<u32>, index: u32) {
-    if let Some(Some(connection)) = table.get_mut(index as usize)
-        && connection.readable
-        && !connection.listed
-    {
-        connection.listed = true;
-        unread.push(index);
     }
 }
