@@ -172,7 +172,12 @@ impl Fabric {
     ) -> Result<u32, Failure> {
         let now_us = self.now_us;
         let pool = self.pool(sender.pool);
-        pool.may_connect(server, now_us)?;
+        if let Err(failure) = pool.may_connect(server, now_us) {
+            // A request that fails counts as a failure, also in the pause between two attempts;
+            // otherwise clients would see more errors before the server is ejected.
+            pool.count_failure(server, now_us);
+            return Err(failure);
+        }
         let timeout_us = pool.timeout_us;
         let mut up = Upstream {
             pool: sender.pool,

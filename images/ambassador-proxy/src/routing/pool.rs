@@ -160,6 +160,15 @@ impl Pool {
         }
     }
 
+    /// Counts a failure of a server, which may eject it.
+    pub(crate) fn count_failure(&self, server: usize, now_us: u64) {
+        let health = &self.plan.health;
+        if health.failed(server, now_us / 1000) {
+            let server = &health.servers[server].label;
+            tracing::warn!(%server, "server ejected");
+        }
+    }
+
     /// A connection came up.
     pub(crate) fn connected(&mut self, server: usize) {
         let links = &mut self.links[server];

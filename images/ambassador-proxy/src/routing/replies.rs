@@ -349,12 +349,9 @@ impl Core {
     }
 
     fn count_failure(&mut self, pool: usize, server: Option<usize>) {
-        let now_ms = self.fabric.now_us / 1000;
-        let Some(server) = server else { return };
-        let health = &self.fabric.pool(pool).plan.health;
-        if health.failed(server, now_ms) {
-            let server = &health.servers[server].label;
-            tracing::warn!(%server, "server ejected");
+        let now_us = self.fabric.now_us;
+        if let Some(server) = server {
+            self.fabric.pool(pool).count_failure(server, now_us);
         }
     }
 
