@@ -37,7 +37,7 @@ pub(crate) struct Args {
 /// How to measure.
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct Options {
-    /// Binary to measure [default: `dist/<image>`, else `target/release/<image>`].
+    /// Binary to measure; by default that in `dist`, else that in `target/release`.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
     /// A short run that shows that everything works; its figures are not to be quoted.
