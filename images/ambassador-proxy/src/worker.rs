@@ -280,6 +280,9 @@ impl Worker {
         self.flush();
         if self.now_us >= self.gauges_at_us {
             self.gauges_at_us = self.now_us + GAUGES_US;
+            // Looked at time and again, because the clock on the wall may be set.
+            let wall_us = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+            self.core.set_wall_offset((wall_us.as_micros() as u64).wrapping_sub(self.now_us));
             self.core.refresh_gauges();
             self.load.clients.set(self.core.clients() as u64);
             self.load.in_flight.set(self.core.in_flight() as u64);

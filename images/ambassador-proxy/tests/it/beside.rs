@@ -50,7 +50,7 @@ pub(crate) struct Stage {
 pub(crate) struct Actor {
     ports: Vec<(&'static str, u16)>,
     _nutcracker: Option<Nutcracker>,
-    pub(crate) proxy: Option<Proxy>,
+    _proxy: Option<Proxy>,
 }
 
 /// Which program, and in which mode.
@@ -76,8 +76,8 @@ fn sessions_go_as_with_nutcracker_or_differ_as_intended() {
     {
         let outcomes = [&theirs, &strict, &friendly].map(|actor| stage.play(actor, pool, steps));
         let [reference, strict, friendly] = &outcomes;
-        seen.extend(strict_name.into_iter().map(|name| (*name, true)));
-        seen.extend(friendly_name.into_iter().map(|name| (*name, false)));
+        seen.extend(strict_name.iter().map(|name| (*name, true)));
+        seen.extend(friendly_name.iter().map(|name| (*name, false)));
         for (mode, ours, name) in [
             ("strict", strict, strict_name),
             ("friendly", friendly, friendly_name),
@@ -232,7 +232,7 @@ impl Stage {
         Actor {
             ports,
             _nutcracker: nutcracker,
-            proxy,
+            _proxy: proxy,
         }
     }
 

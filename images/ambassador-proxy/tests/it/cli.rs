@@ -116,6 +116,10 @@ fn wrong_values_name_file_line_and_key() {
         expect_run(&config, &["check", "-c", "file.yml"], 2, &expected);
         expect_run(&config, &["-c", "file.yml", "-s", "0"], 2, &expected);
     }
+}
+
+#[test]
+fn wrong_settings_and_flags_are_named() {
     let settings = GOOD.to_owned() + "ambassador-proxy:\n  workers: many\n";
     expect_run(
         &settings,

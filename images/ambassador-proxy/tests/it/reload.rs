@@ -77,6 +77,46 @@ fn pool(name: &str, port: u16, lines: &[&str], entries: &[String]) -> String {
     text + "  servers:\n" + &entries.concat()
 }
 
+/// One or more of the servers, in any order, with any weights.
+fn some_of(servers: &[Server], random: &mut Random) -> Vec<String> {
+    let mut entries: Vec<String> = servers
+        .iter()
+        .enumerate()
+        .map(|(at, server)| {
+            let weight = 1 + random.below(4);
+            server
+                .entry(&format!("s{at}"))
+                .replacen(":1 ", &format!(":{weight} "), 1)
+        })
+        .collect();
+    random.shuffle(&mut entries);
+    entries.truncate(1 + random.below(servers.len()));
+    entries
+}
+
+/// Makes a change, lets it be taken up, and waits until it is.
+fn reload(proxy: &Proxy, by: By, change: impl FnOnce()) {
+    let from = proxy.log().len();
+    change();
+    let cause = match by {
+        By::Request => {
+            let answer = proxy.post("/mgmt/v1/reload");
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            return;
+        }
+        By::Signal => {
+            proxy.signal(Signal::USR1);
+            "cause=\"SIGUSR1\""
+        }
+        By::File | By::Link => "cause=\"file changed\"",
+    };
+    wait_until("the reload is logged", || {
+        let log = proxy.log();
+        let mut lines = log[from..].lines();
+        lines.any(|line| line.contains("configuration reloaded") && line.contains(cause))
+    });
+}
+
 #[test]
 fn a_thousand_reloads_under_load_fail_no_request() {
     let mut random = Random::from_environment();
@@ -84,25 +124,10 @@ fn a_thousand_reloads_under_load_fail_no_request() {
     let caches: Vec<Server> = (0..2).map(|_| Server::memcached(&[])).collect();
     let [redis_port, cache_port] = [free_port(), free_port()];
     let mut config = |turn: usize| {
-        let mut entries = |servers: &[Server]| {
-            let weight = 1 + random.below(4);
-            let mut entries: Vec<String> = servers
-                .iter()
-                .enumerate()
-                .map(|(at, server)| {
-                    server
-                        .entry(&format!("s{at}"))
-                        .replacen(":1 ", &format!(":{weight} "), 1)
-                })
-                .collect();
-            random.shuffle(&mut entries);
-            entries.truncate(1 + random.below(servers.len()));
-            entries
-        };
-        let (redis, caches) = (entries(&redis), entries(&caches));
         // The timeout makes each text another one; it is never reached.
         let timeout = format!("timeout: {}", 15_000 + turn);
-        let connections = format!("server_connections: {}", 1 + random.below(2) * turn % 3);
+        let connections = format!("server_connections: {}", 1 + random.below(2));
+        let (redis, caches) = (some_of(&redis, &mut random), some_of(&caches, &mut random));
         pool("redis", redis_port, &["redis: true", &timeout], &redis)
             + &pool("cache", cache_port, &[&timeout, &connections], &caches)
     };
@@ -124,30 +149,10 @@ fn a_thousand_reloads_under_load_fail_no_request() {
             1 | 5 | 9 | 13 | 17 => By::Signal,
             _ => By::Request,
         };
-        let from = proxy.log().len();
         let config = config(turn);
-        if matches!(by, By::Link) {
-            mount.swap(&config)
-        } else {
-            mount.replace(&config)
-        }
-        let cause = match by {
-            By::Request => {
-                let answer = proxy.post("/mgmt/v1/reload");
-                assert_eq!(answer.status, 200, "{}", answer.body);
-                continue;
-            }
-            By::Signal => {
-                proxy.signal(Signal::USR1);
-                "cause=\"SIGUSR1\""
-            }
-            By::File | By::Link => "cause=\"file changed\"",
-        };
-        wait_until("the reload is logged", || {
-            let log = proxy.log();
-            log[from..]
-                .lines()
-                .any(|line| line.contains("configuration reloaded") && line.contains(cause))
+        reload(&proxy, by, || match by {
+            By::Link => mount.swap(&config),
+            _ => mount.replace(&config),
         });
     }
     load.wait_for_rounds(CLIENTS as u64);
