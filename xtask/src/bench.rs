@@ -61,10 +61,7 @@ pub(crate) struct Options {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match args.image.as_deref() {
         None | Some("ambassador-proxy") => ambassador_proxy::run(&args.options),
-        Some(other) => bail!(
-            "no benchmark for {other} yet; there are: {}",
-            MEASURED.join(", ")
-        ),
+        Some(other) => bail!("no benchmark for {other} yet; there are: {}", MEASURED.join(", ")),
     }
 }
 
@@ -85,9 +82,7 @@ impl Options {
                 .find(|path| path.is_file())
                 .with_context(|| format!("no binary; run: cargo xtask dist {image}"))?,
         };
-        chosen
-            .canonicalize()
-            .with_context(|| format!("find the binary {}", chosen.display()))
+        chosen.canonicalize().with_context(|| format!("find the binary {}", chosen.display()))
     }
 
     /// Where the results go, if anywhere: a part of them must not replace the whole.

@@ -41,10 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         docker::engine_answers(),
         "no Docker engine answers: start it, as root or in its group"
     );
-    ensure!(
-        compose::program().is_some(),
-        "neither `docker compose` nor `docker-compose` works"
-    );
+    ensure!(compose::program().is_some(), "neither `docker compose` nor `docker-compose` works");
     stand_ins::provide()?;
     images::build(&["ambassador-proxy".to_owned()], &args.profile)?;
 
@@ -52,10 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     println!("compose/sharded-cache.yml, until all eight containers are healthy …");
     let recipe = ShardedCache::start()?;
     println!("Look yourself:  {} ps", recipe.compose.hint());
-    println!(
-        "Clean up, should this be interrupted:  {} down",
-        recipe.compose.hint()
-    );
+    println!("Clean up, should this be interrupted:  {} down", recipe.compose.hint());
     if let Err(error) = story(&recipe) {
         println!("{}", recipe.compose.logs());
         return Err(error);
@@ -77,16 +71,10 @@ fn spread(recipe: &ShardedCache) -> Result<()> {
         let pool = store.pool();
         println!("{pool}: {} of {KEYS} keys written", filled.stored);
         errors(&filled.error_texts);
-        ensure!(
-            filled.errors == 0,
-            "{pool} refused keys while nothing was broken"
-        );
+        ensure!(filled.errors == 0, "{pool} refused keys while nothing was broken");
         holdings(recipe, store);
     }
-    hint(&format!(
-        "curl -X POST 'http://{}/fill/cache?count={KEYS}'",
-        recipe.app()
-    ));
+    hint(&format!("curl -X POST 'http://{}/fill/cache?count={KEYS}'", recipe.app()));
     Ok(())
 }
 
@@ -110,10 +98,7 @@ fn kill(recipe: &ShardedCache) -> Result<()> {
     })?;
     println!("The misses are the dead server's keys: a cache may forget, the application refills.");
     let refilled = recipe.fill(Store::Cache, KEYS)?;
-    println!(
-        "refilled: {} keys written, {} errors",
-        refilled.stored, refilled.errors
-    );
+    println!("refilled: {} keys written, {} errors", refilled.stored, refilled.errors);
     holdings(recipe, Store::Cache);
     hint(&format!("curl http://{}/stats", recipe.stats_address()));
     Ok(())
@@ -153,10 +138,7 @@ fn stall(recipe: &ShardedCache) -> Result<()> {
         let read = recipe.read(Store::Db, KEYS)?;
         Ok((read.errors == 0).then_some(read))
     })?;
-    println!(
-        "{KEYS} keys: {} read, {} errors, nothing lost",
-        read.hits, read.errors
-    );
+    println!("{KEYS} keys: {} read, {} errors, nothing lost", read.hits, read.errors);
     Ok(())
 }
 

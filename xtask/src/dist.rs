@@ -31,9 +31,7 @@ pub(crate) fn build(images: &[String], profile: &str) -> Result<()> {
     let flags = format!(r#"target.{target}.rustflags=["-C", "target-feature=+crt-static"]"#);
     let mut command = cargo(&["build", "--profile", profile, "--target", &target]);
     command.args(["--config", &flags]);
-    command
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     for image in images {
         command.args(["--package", image, "--bin", image]);
     }
@@ -44,11 +42,7 @@ pub(crate) fn build(images: &[String], profile: &str) -> Result<()> {
     for image in images {
         let built = target_folder().join(&target).join(profile).join(image);
         let bytes = fs::read(&built).with_context(|| format!("read {}", built.display()))?;
-        ensure!(
-            is_static(&bytes),
-            "{} asks for a dynamic linker",
-            built.display()
-        );
+        ensure!(is_static(&bytes), "{} asks for a dynamic linker", built.display());
         copy(&built, &dist.join(image))?;
         let megabytes = bytes.len() as f64 / 1e6;
         println!("dist/{image}: static, {megabytes:.1} MB ({profile})");
@@ -75,9 +69,10 @@ fn is_static(elf: &[u8]) -> bool {
     const PT_INTERP: u32 = 3;
     let number = |offset: usize, size: usize| -> Option<usize> {
         let bytes = elf.get(offset..offset.checked_add(size)?)?;
-        bytes.iter().rev().try_fold(0usize, |sum, &byte| {
-            sum.checked_mul(256).map(|sum| sum | usize::from(byte))
-        })
+        bytes
+            .iter()
+            .rev()
+            .try_fold(0usize, |sum, &byte| sum.checked_mul(256).map(|sum| sum | usize::from(byte)))
     };
     let program_headers = || {
         let [start, size, count] = [number(32, 8)?, number(54, 2)?, number(56, 2)?];

@@ -51,10 +51,7 @@ pub(crate) fn build(images: &[String], profile: &str) -> Result<()> {
 /// The commit of the sources, for the image's label.
 fn revision() -> String {
     let output = command("git", &["rev-parse", "HEAD"]).output();
-    let text = output
-        .ok()
-        .filter(|it| it.status.success())
-        .map(|it| it.stdout);
+    let text = output.ok().filter(|it| it.status.success()).map(|it| it.stdout);
     text.and_then(|it| String::from_utf8(it).ok())
         .map_or_else(|| "unknown".to_owned(), |it| it.trim().to_owned())
 }

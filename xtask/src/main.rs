@@ -3,10 +3,7 @@
 //! One module per command. What the end-to-end ring needs as well (compose, Docker, the recipes) is
 //! in the crate `e2e`, and used from there.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "a command-line tool tells what it does on stdout"
-)]
+#![expect(clippy::print_stdout, reason = "a command-line tool tells what it does on stdout")]
 
 mod bench;
 mod ci;

@@ -7,10 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 /// A command in the root folder, without input.
 pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .current_dir(e2e::root())
-        .stdin(Stdio::null());
+    command.args(arguments).current_dir(e2e::root()).stdin(Stdio::null());
     command
 }
 
@@ -53,17 +50,11 @@ pub(crate) fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let program = program.file_name().unwrap_or(program.as_os_str());
     let words = std::iter::once(program).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether the environment says that nobody is watching and nothing may be left out.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one variable the automation heeds"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one variable the automation heeds")]
 pub(crate) fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
 }
@@ -86,15 +77,7 @@ pub(crate) fn all_images() -> Result<Vec<String>> {
 pub(crate) fn chosen_images(asked: &[String]) -> Result<Vec<String>> {
     let all = all_images()?;
     for name in asked {
-        ensure!(
-            all.contains(name),
-            "no image {name}; there are: {}",
-            all.join(", ")
-        );
+        ensure!(all.contains(name), "no image {name}; there are: {}", all.join(", "));
     }
-    Ok(if asked.is_empty() {
-        all
-    } else {
-        asked.to_vec()
-    })
+    Ok(if asked.is_empty() { all } else { asked.to_vec() })
 }

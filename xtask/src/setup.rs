@@ -69,11 +69,7 @@ const PEERS: [Need; 6] = [
         purpose: "memccapable, a client that tests servers",
         present: || on_path("memccapable"),
     },
-    Need {
-        package: "python3",
-        purpose: "clients in Python",
-        present: || on_path("python3"),
-    },
+    Need { package: "python3", purpose: "clients in Python", present: || on_path("python3") },
     Need {
         package: "python3-venv",
         purpose: "environments for clients in Python",
@@ -115,18 +111,9 @@ pub(crate) fn for_stand_ins() -> Result<()> {
 }
 
 fn install(needs: &[&[Need]]) -> Result<()> {
-    let (present, missing): (Vec<&Need>, Vec<&Need>) = needs
-        .iter()
-        .copied()
-        .flatten()
-        .partition(|need| (need.present)());
-    let names = |needs: &[&Need]| {
-        needs
-            .iter()
-            .map(|it| it.package)
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let (present, missing): (Vec<&Need>, Vec<&Need>) =
+        needs.iter().copied().flatten().partition(|need| (need.present)());
+    let names = |needs: &[&Need]| needs.iter().map(|it| it.package).collect::<Vec<_>>().join(" ");
     if !present.is_empty() {
         println!("setup: found {}", names(&present));
     }
@@ -145,10 +132,7 @@ fn install(needs: &[&[Need]]) -> Result<()> {
     }
     let apt = |arguments: &[&str]| {
         let mut apt = command("apt-get", arguments);
-        run_command(
-            apt.env("DEBIAN_FRONTEND", "noninteractive")
-                .env("NEEDRESTART_SUSPEND", "1"),
-        )
+        run_command(apt.env("DEBIAN_FRONTEND", "noninteractive").env("NEEDRESTART_SUSPEND", "1"))
     };
     apt(&["-q", "update"])?;
     let mut arguments = vec!["-q", "install", "--yes"];

@@ -22,10 +22,8 @@ const REGISTRY_WITHIN: Duration = Duration::from_secs(8);
 
 /// Sees to it that every main container has an image that the recipes will find.
 pub(crate) fn provide() -> Result<()> {
-    let missing: Vec<&MainContainer> = ALL
-        .iter()
-        .filter(|it| !has_image(it.public) && !has_image(&it.stand_in()))
-        .collect();
+    let missing: Vec<&MainContainer> =
+        ALL.iter().filter(|it| !has_image(it.public) && !has_image(&it.stand_in())).collect();
     let Some((first, others)) = missing.split_first() else {
         println!("main containers: all there");
         return Ok(());
@@ -77,11 +75,7 @@ fn build() -> Result<()> {
     }
     for container in &ALL {
         docker(&["tag", &base, &container.stand_in()])?;
-        println!(
-            "main containers: {} stands in for {}",
-            container.stand_in(),
-            container.public
-        );
+        println!("main containers: {} stands in for {}", container.stand_in(), container.public);
     }
     Ok(())
 }
@@ -103,19 +97,13 @@ fn import(name: &str) -> Result<()> {
     println!("$ {} | docker import - {name}", shown(&make));
     let mut make = make.spawn().context("start mmdebstrap")?;
     let tar = make.stdout.take().expect("piped above");
-    let imported = Command::new("docker")
-        .args(["import", "-", name])
-        .stdin(tar)
-        .status();
+    let imported = Command::new("docker").args(["import", "-", name]).stdin(tar).status();
     let made = make.wait().context("wait for mmdebstrap")?;
     let imported = imported.context("start docker import")?;
     if !made.success() {
         // The engine takes a cut-off archive for a whole one; the name must not survive.
         let _ = docker(&["image", "rm", name]);
     }
-    ensure!(
-        made.success() && imported.success(),
-        "mmdebstrap: {made}; docker import: {imported}"
-    );
+    ensure!(made.success() && imported.success(), "mmdebstrap: {made}; docker import: {imported}");
     Ok(())
 }

@@ -52,9 +52,7 @@ pub(crate) fn run_counted(no_e2e: bool) -> Result<Counts> {
     for ring in &rings {
         println!("{}: {}{}", ring.name, ring.counts, ring.note);
     }
-    Ok(rings
-        .iter()
-        .fold(Counts::default(), |sum, ring| sum.plus(ring.counts)))
+    Ok(rings.iter().fold(Counts::default(), |sum, ring| sum.plus(ring.counts)))
 }
 
 fn end_to_end(left_out: bool) -> Result<Ring> {
@@ -73,48 +71,26 @@ fn end_to_end(left_out: bool) -> Result<Ring> {
     let note = format!(" ({why}: {})", tests.join(", "));
     // Where nobody watches, a ring that silently stays away would never be missed.
     let counts = if in_ci() && !left_out {
-        Counts {
-            failed: number,
-            ..Counts::default()
-        }
+        Counts { failed: number, ..Counts::default() }
     } else {
-        Counts {
-            skipped: number,
-            ..Counts::default()
-        }
+        Counts { skipped: number, ..Counts::default() }
     };
     Ok(Ring { name, counts, note })
 }
 
 fn end_to_end_names() -> Result<Vec<String>> {
-    let mut list = cargo(&[
-        "test",
-        "--quiet",
-        "--package",
-        "e2e",
-        "--test",
-        "it",
-        "--",
-        "--list",
-    ]);
+    let mut list = cargo(&["test", "--quiet", "--package", "e2e", "--test", "it", "--", "--list"]);
     let output = list.output().context("list the end-to-end tests")?;
     ensure!(output.status.success(), "{} failed", shown(&list));
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text
-        .lines()
-        .filter_map(|line| line.strip_suffix(": test"))
-        .map(str::to_owned)
-        .collect())
+    Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
 }
 
 /// Runs `cargo test`, passing its output through, and adds up what the binaries report.
 fn cargo_test(name: &'static str, arguments: &[&str]) -> Result<Ring> {
     let mut command: Command = cargo(arguments);
     println!("$ {}", shown(&command));
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("start cargo test")?;
+    let mut child = command.stdout(Stdio::piped()).spawn().context("start cargo test")?;
     let stdout = child.stdout.take().expect("piped above");
     let mut counts = Counts::default();
     let mut note = String::new();
@@ -174,11 +150,7 @@ impl Counts {
 
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} passed, {} failed, {} skipped",
-            self.passed, self.failed, self.skipped
-        )
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
 }
 

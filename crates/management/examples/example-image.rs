@@ -74,21 +74,11 @@ impl Drain for SharedWork {
 
 fn main() -> ExitCode {
     let command = management::command::<Args>(&IMAGE);
-    management::enter(
-        &IMAGE,
-        command,
-        management::settings::yaml_settings_file,
-        run,
-    )
+    management::enter(&IMAGE, command, management::settings::yaml_settings_file, run)
 }
 
 fn run(loaded: Loaded<Args>) -> anyhow::Result<ExitCode> {
-    let Loaded {
-        args,
-        shared,
-        effective,
-        subcommand,
-    } = loaded;
+    let Loaded { args, shared, effective, subcommand } = loaded;
     if matches!(subcommand, Subcommand::Check) {
         return Ok(ExitCode::SUCCESS);
     }
@@ -98,10 +88,8 @@ fn run(loaded: Loaded<Args>) -> anyhow::Result<ExitCode> {
         .check("nothing", Critical::No, second, second, || async { Ok(()) })
         .bind()?;
     let handle = management.spawn()?;
-    let work = Arc::new(Work {
-        in_flight: AtomicU64::new(args.stuck),
-        stop: AtomicBool::new(args.fail),
-    });
+    let work =
+        Arc::new(Work { in_flight: AtomicU64::new(args.stuck), stop: AtomicBool::new(args.fail) });
     let (beat, worker) = (handle.heartbeat("worker"), Arc::clone(&work));
     handle.spawn_thread("worker", move || {
         while !worker.stop.load(Ordering::Relaxed) {

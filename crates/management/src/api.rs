@@ -41,25 +41,13 @@ pub struct Endpoint {
 }
 
 const fn endpoint(method: &'static str, path: &'static str, about: &'static str) -> Endpoint {
-    Endpoint {
-        method,
-        path,
-        about,
-    }
+    Endpoint { method, path, about }
 }
 
 /// What both listeners serve, open to everybody who reaches them.
 pub(crate) const PROBES: &[Endpoint] = &[
-    endpoint(
-        "GET",
-        "/livez",
-        "200 while the process works, else 503 (alias `/healthz`)",
-    ),
-    endpoint(
-        "GET",
-        "/readyz",
-        "200 while it can serve, else 503; the checks",
-    ),
+    endpoint("GET", "/livez", "200 while the process works, else 503 (alias `/healthz`)"),
+    endpoint("GET", "/readyz", "200 while it can serve, else 503; the checks"),
     endpoint("GET", "/startupz", "503 until it was ready once, then 200"),
     endpoint("GET", "/metrics", "Metrics in Prometheus' text format"),
 ];
@@ -70,58 +58,18 @@ pub(crate) const OPEN_PATHS: &[&str] = &["/livez", "/healthz", "/readyz", "/star
 /// What the admin listener serves beside the probes.
 pub(crate) const ADMIN: &[Endpoint] = &[
     endpoint("GET", "/mgmt/v1", "The endpoints of this image"),
-    endpoint(
-        "GET",
-        "/mgmt/v1/info",
-        "Image, version, start, capabilities",
-    ),
-    endpoint(
-        "GET",
-        "/mgmt/v1/config",
-        "Every value in force, its source; secrets redacted",
-    ),
+    endpoint("GET", "/mgmt/v1/info", "Image, version, start, capabilities"),
+    endpoint("GET", "/mgmt/v1/config", "Every value in force, its source; secrets redacted"),
     endpoint("GET", "/mgmt/v1/log-level", "The log filter in force"),
-    endpoint(
-        "PUT",
-        "/mgmt/v1/log-level",
-        "Set it: `{\"filter\":\"debug\",\"for\":\"10m\"}`",
-    ),
-    endpoint(
-        "DELETE",
-        "/mgmt/v1/log-level",
-        "Back to the configured filter",
-    ),
-    endpoint(
-        "GET",
-        "/mgmt/v1/logs",
-        "Log lines, `?tail=200&follow=1&filter=info`; NDJSON or SSE",
-    ),
-    endpoint(
-        "GET",
-        "/mgmt/v1/network",
-        "Counters of each listener and upstream",
-    ),
-    endpoint(
-        "GET",
-        "/mgmt/v1/lifecycle",
-        "State, grace plan, requests in flight",
-    ),
-    endpoint(
-        "POST",
-        "/mgmt/v1/lifecycle/drain",
-        "Not ready, stop accepting; the process stays",
-    ),
+    endpoint("PUT", "/mgmt/v1/log-level", "Set it: `{\"filter\":\"debug\",\"for\":\"10m\"}`"),
+    endpoint("DELETE", "/mgmt/v1/log-level", "Back to the configured filter"),
+    endpoint("GET", "/mgmt/v1/logs", "Log lines, `?tail=200&follow=1&filter=info`; NDJSON or SSE"),
+    endpoint("GET", "/mgmt/v1/network", "Counters of each listener and upstream"),
+    endpoint("GET", "/mgmt/v1/lifecycle", "State, grace plan, requests in flight"),
+    endpoint("POST", "/mgmt/v1/lifecycle/drain", "Not ready, stop accepting; the process stays"),
     endpoint("POST", "/mgmt/v1/lifecycle/undrain", "Serve again"),
-    endpoint(
-        "POST",
-        "/mgmt/v1/lifecycle/shutdown",
-        "Drain and exit; `{\"force\":true}`: exit 1",
-    ),
-    endpoint(
-        "POST",
-        "/quitquitquit",
-        "Alias of shutdown, from this machine only",
-    ),
+    endpoint("POST", "/mgmt/v1/lifecycle/shutdown", "Drain and exit; `{\"force\":true}`: exit 1"),
+    endpoint("POST", "/quitquitquit", "Alias of shutdown, from this machine only"),
 ];
 
 /// The probe listener: read-only, no body is ever read.
@@ -138,12 +86,8 @@ pub(crate) fn admin(core: &Arc<Core>, own: Router) -> Router {
         .merge(logs::routes())
         .with_state(Arc::clone(core));
     // An empty router cannot be nested twice, and needs not be.
-    let router = router
-        .nest("/mgmt/v1", own)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
-    let router = router
-        .layer(from_fn_with_state(Arc::clone(core), guard))
-        .layer(from_fn(audit));
+    let router = router.nest("/mgmt/v1", own).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let router = router.layer(from_fn_with_state(Arc::clone(core), guard)).layer(from_fn(audit));
     finish(router, core, |core| &core.requests.admin)
 }
 
@@ -153,10 +97,7 @@ fn finish(router: Router, core: &Arc<Core>, counter: fn(&Core) -> &AtomicU64) ->
         counter(&core).fetch_add(1, Ordering::Relaxed);
         next.run(request)
     });
-    router
-        .layer(from_fn(in_time))
-        .layer(map_response(wrap))
-        .layer(count)
+    router.layer(from_fn(in_time)).layer(map_response(wrap)).layer(count)
 }
 
 async fn wrap(response: Response) -> Response {

@@ -36,20 +36,14 @@ pub struct MarkerError(String);
 pub fn flags_table(image: &Image, command: &Command) -> String {
     let rows = settable(command).filter(|arg| !arg.is_hide_set()).map(|arg| {
         let long = arg.get_long().unwrap_or_default();
-        let short = arg
-            .get_short()
-            .map(|short| format!("`-{short}`, "))
-            .unwrap_or_default();
+        let short = arg.get_short().map(|short| format!("`-{short}`, ")).unwrap_or_default();
         let value = match (arg.get_action().takes_values(), arg.get_value_names()) {
             (true, Some([name, ..])) => format!(" {name}"),
             (true, _) => format!(" {}", arg.get_id().as_str().to_uppercase()),
             (false, _) => String::new(),
         };
-        let defaults: Vec<_> = arg
-            .get_default_values()
-            .iter()
-            .map(|value| value.to_string_lossy())
-            .collect();
+        let defaults: Vec<_> =
+            arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
         let default = match (arg.get_action().takes_values(), defaults.is_empty()) {
             (true, false) => format!("`{}`", defaults.join(",")),
             _ => String::new(),
@@ -92,18 +86,9 @@ pub fn endpoints() -> (&'static [Endpoint], &'static [Endpoint]) {
 #[must_use]
 pub fn metrics_table(metrics: &[Metric]) -> String {
     let rows = metrics.iter().map(|metric| {
-        let labels: Vec<String> = metric
-            .labels
-            .iter()
-            .map(|name| format!("`{name}`"))
-            .collect();
+        let labels: Vec<String> = metric.labels.iter().map(|name| format!("`{name}`")).collect();
         let name = format!("`{}`", metric.name);
-        vec![
-            name,
-            metric.kind.to_owned(),
-            labels.join(", "),
-            metric.help.to_owned(),
-        ]
+        vec![name, metric.kind.to_owned(), labels.join(", "), metric.help.to_owned()]
     });
     table(&["Metric", "Kind", "Labels", "Meaning"], rows)
 }
@@ -114,21 +99,15 @@ pub fn metrics_table(metrics: &[Metric]) -> String {
 /// The text lacks the markers, or has them in the wrong order.
 pub fn splice(text: &str, marker: &str, table: &str) -> Result<String, MarkerError> {
     let missing = || MarkerError(marker.to_owned());
-    let (open, close) = (
-        format!("<!-- generated:{marker} -->"),
-        format!("<!-- /generated:{marker} -->"),
-    );
+    let (open, close) =
+        (format!("<!-- generated:{marker} -->"), format!("<!-- /generated:{marker} -->"));
     let (head, rest) = text.split_once(&open).ok_or_else(missing)?;
     let (_, tail) = rest.split_once(&close).ok_or_else(missing)?;
     Ok(format!("{head}{open}\n{}\n{close}{tail}", table.trim_end()))
 }
 
 fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut text = format!(
-        "| {} |\n|{}\n",
-        head.join(" | "),
-        " --- |".repeat(head.len())
-    );
+    let mut text = format!("| {} |\n|{}\n", head.join(" | "), " --- |".repeat(head.len()));
     for row in rows {
         let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
         // Writing to a string cannot fail.

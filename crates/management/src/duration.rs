@@ -37,22 +37,12 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
         return Err(DurationError);
     }
     while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| c.is_ascii_alphabetic())
-            .ok_or(DurationError)?;
+        let digits = rest.find(|c: char| c.is_ascii_alphabetic()).ok_or(DurationError)?;
         let (number, tail) = rest.split_at(digits);
-        let end = tail
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(tail.len());
+        let end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let (unit, next) = tail.split_at(end);
-        let scale = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or(DurationError)?
-            .1;
-        total = total
-            .checked_add(scaled(number, scale)?)
-            .ok_or(DurationError)?;
+        let scale = UNITS.iter().find(|(name, _)| *name == unit).ok_or(DurationError)?.1;
+        total = total.checked_add(scaled(number, scale)?).ok_or(DurationError)?;
         rest = next;
     }
     Ok(Duration::from_micros(total))
@@ -108,9 +98,7 @@ fn scaled(number: &str, scale: u64) -> Result<u64, DurationError> {
     let mut unit = scale;
     for digit in fraction.bytes() {
         unit /= 10;
-        total = total
-            .checked_add(u64::from(digit - b'0') * unit)
-            .ok_or(DurationError)?;
+        total = total.checked_add(u64::from(digit - b'0') * unit).ok_or(DurationError)?;
     }
     Ok(total)
 }

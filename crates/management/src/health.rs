@@ -97,10 +97,7 @@ impl Heartbeat {
 
 impl Heartbeats {
     pub(crate) fn new(stall: Duration) -> Self {
-        Self {
-            stall,
-            entries: Mutex::new(Vec::new()),
-        }
+        Self { stall, entries: Mutex::new(Vec::new()) }
     }
 
     /// How often to sample, for a tenth of the stall as precision.
@@ -110,12 +107,8 @@ impl Heartbeats {
 
     pub(crate) fn register(&self, name: &str, now: Instant) -> Heartbeat {
         let count = Arc::new(AtomicU64::new(0));
-        let entry = Entry {
-            name: name.to_owned(),
-            count: Arc::downgrade(&count),
-            seen: 0,
-            changed: now,
-        };
+        let entry =
+            Entry { name: name.to_owned(), count: Arc::downgrade(&count), seen: 0, changed: now };
         lock(&self.entries).push(entry);
         Heartbeat(count)
     }
@@ -139,10 +132,7 @@ impl Heartbeats {
 
     /// The heartbeats that stopped, with their age.
     pub(crate) fn stalled(&self, now: Instant) -> Vec<(String, Duration)> {
-        self.sample(now)
-            .into_iter()
-            .filter(|(_, age)| *age > self.stall)
-            .collect()
+        self.sample(now).into_iter().filter(|(_, age)| *age > self.stall).collect()
     }
 }
 
@@ -184,9 +174,7 @@ impl Check {
 
 impl fmt::Debug for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Check")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Check").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -200,14 +188,8 @@ impl Outcomes {
         critical: Critical,
         result: Option<Result<(), String>>,
     ) -> Option<Result<(), String>> {
-        let outcome = Outcome {
-            critical,
-            result,
-            at: Instant::now(),
-        };
-        lock(&self.0)
-            .insert(name.to_owned(), outcome)
-            .and_then(|before| before.result)
+        let outcome = Outcome { critical, result, at: Instant::now() };
+        lock(&self.0).insert(name.to_owned(), outcome).and_then(|before| before.result)
     }
 
     pub(crate) fn all(&self) -> BTreeMap<String, Outcome> {

@@ -56,10 +56,7 @@ pub fn main(request: &Request) -> ExitCode {
     let (text, code) = match ask(request) {
         Ok((200, body)) => (body, ExitCode::SUCCESS),
         Ok((status, body)) => (format!("{status} {body}"), ExitCode::FAILURE),
-        Err(error) => (
-            format!("asking {}: {error}", request.addr),
-            ExitCode::FAILURE,
-        ),
+        Err(error) => (format!("asking {}: {error}", request.addr), ExitCode::FAILURE),
     };
     // A closed stream does not change the health.
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -79,16 +76,11 @@ pub fn ask(request: &Request) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&addr, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    let status = answer
-        .strip_prefix("HTTP/1.1 ")
-        .and_then(|rest| rest.get(..3)?.parse().ok());
+    let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
     let invalid = || std::io::Error::new(std::io::ErrorKind::InvalidData, "not an HTTP answer");
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     Ok((status.ok_or_else(invalid)?, body.trim().to_owned()))

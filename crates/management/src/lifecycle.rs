@@ -278,12 +278,7 @@ impl Machine {
     /// # Errors
     /// [`Conflict`] when it makes no sense now.
     pub fn apply(&mut self, now: Duration, request: Request) -> Result<Taken, Conflict> {
-        let conflict = |wanted| {
-            Err(Conflict {
-                state: self.state,
-                wanted,
-            })
-        };
+        let conflict = |wanted| Err(Conflict { state: self.state, wanted });
         match request {
             Request::Started => Ok(self.started(now)),
             Request::Drain if self.ending() => conflict("drain"),
@@ -365,8 +360,7 @@ impl Machine {
     }
 
     fn overdue(&self, now: Duration) -> bool {
-        self.exiting_since
-            .is_some_and(|since| now >= since + self.plan.budget)
+        self.exiting_since.is_some_and(|since| now >= since + self.plan.budget)
     }
 
     fn started(&mut self, now: Duration) -> Taken {

@@ -81,38 +81,23 @@ impl Logging {
         // shows; where the output is JSON too, an event is formatted once.
         let dispatch = match shared.log_format {
             LogFormat::Json => {
-                let both = Both {
-                    output: output.clone(),
-                    ring: Arc::clone(&ring),
-                };
+                let both = Both { output: output.clone(), ring: Arc::clone(&ring) };
                 Dispatch::new(registry.with(json_layer(both)))
             }
             LogFormat::Plain => {
                 let colour = io::stderr().is_terminal() && !shared.no_color;
                 let plain = fmt::layer().with_ansi(colour).with_writer(output.clone());
-                Dispatch::new(
-                    registry
-                        .with(plain)
-                        .with(json_layer(RingSink(Arc::clone(&ring)))),
-                )
+                Dispatch::new(registry.with(plain).with(json_layer(RingSink(Arc::clone(&ring)))))
             }
         };
-        let current = Current {
-            filter: shared.log.clone(),
-            expires: None,
-        };
+        let current = Current { filter: shared.log.clone(), expires: None };
         let level = Level {
             reload,
             configured: shared.log.clone(),
             current: Mutex::new(current),
             changed: Notify::new(),
         };
-        Ok(Self {
-            ring,
-            output,
-            level: Arc::new(level),
-            dispatch,
-        })
+        Ok(Self { ring, output, level: Arc::new(level), dispatch })
     }
 
     /// Makes it the log of the process. A second log in one process stays unused.
@@ -170,15 +155,9 @@ impl Logging {
             return Err(LevelError::TooLong);
         }
         let parsed = parse_filter(filter).map_err(LevelError::Filter)?;
-        self.level
-            .reload
-            .reload(parsed)
-            .map_err(|_| LevelError::Gone)?;
+        self.level.reload.reload(parsed).map_err(|_| LevelError::Gone)?;
         let expires = stays.map(|stays| Instant::now() + stays);
-        *lock(&self.level.current) = Current {
-            filter: filter.to_owned(),
-            expires,
-        };
+        *lock(&self.level.current) = Current { filter: filter.to_owned(), expires };
         self.level.changed.notify_one();
         Ok(())
     }
@@ -255,11 +234,7 @@ where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_ansi(false)
-        .with_writer(writer)
+    fmt::layer().json().flatten_event(true).with_ansi(false).with_writer(writer)
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -268,9 +243,7 @@ fn append(path: &Path) -> io::Result<File> {
 
 /// A level by its name; not by number, nor empty, as the library would take it.
 fn named_level(part: &str) -> Option<usize> {
-    LEVELS
-        .iter()
-        .position(|level| part.eq_ignore_ascii_case(level))
+    LEVELS.iter().position(|level| part.eq_ignore_ascii_case(level))
 }
 
 fn stepped(filter: &str, step: i8) -> String {
@@ -321,17 +294,11 @@ impl<'a> MakeWriter<'a> for Both {
     type Writer = BothWriter<'a>;
 
     fn make_writer(&'a self) -> BothWriter<'a> {
-        BothWriter {
-            output: self.output.clone(),
-            ring: self.ring.writer(None),
-        }
+        BothWriter { output: self.output.clone(), ring: self.ring.writer(None) }
     }
 
     fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> BothWriter<'a> {
-        BothWriter {
-            output: self.output.clone(),
-            ring: self.ring.writer(Some(meta)),
-        }
+        BothWriter { output: self.output.clone(), ring: self.ring.writer(Some(meta)) }
     }
 }
 

@@ -22,122 +22,37 @@ const fn metric(
     labels: &'static [&'static str],
     help: &'static str,
 ) -> Metric {
-    Metric {
-        name,
-        kind,
-        labels,
-        help,
-    }
+    Metric { name, kind, labels, help }
 }
 
 /// What every image exposes beside its own metrics.
 pub const METRICS: &[Metric] = &[
-    metric(
-        "build_info",
-        "gauge",
-        &["image", "version", "git"],
-        "Always 1; says what runs",
-    ),
-    metric(
-        "process_cpu_seconds_total",
-        "counter",
-        &[],
-        "User and system CPU time spent",
-    ),
-    metric(
-        "process_resident_memory_bytes",
-        "gauge",
-        &[],
-        "Resident memory",
-    ),
-    metric(
-        "process_virtual_memory_bytes",
-        "gauge",
-        &[],
-        "Virtual memory",
-    ),
+    metric("build_info", "gauge", &["image", "version", "git"], "Always 1; says what runs"),
+    metric("process_cpu_seconds_total", "counter", &[], "User and system CPU time spent"),
+    metric("process_resident_memory_bytes", "gauge", &[], "Resident memory"),
+    metric("process_virtual_memory_bytes", "gauge", &[], "Virtual memory"),
     metric("process_open_fds", "gauge", &[], "Open file descriptors"),
-    metric(
-        "process_max_fds",
-        "gauge",
-        &[],
-        "Most file descriptors that may be open",
-    ),
+    metric("process_max_fds", "gauge", &[], "Most file descriptors that may be open"),
     metric("process_threads", "gauge", &[], "Threads"),
-    metric(
-        "process_start_time_seconds",
-        "gauge",
-        &[],
-        "Start of the process since the epoch",
-    ),
-    metric(
-        "mgmt_state",
-        "gauge",
-        &["state"],
-        "1 for the state the process is in",
-    ),
+    metric("process_start_time_seconds", "gauge", &[], "Start of the process since the epoch"),
+    metric("mgmt_state", "gauge", &["state"], "1 for the state the process is in"),
     metric("mgmt_live", "gauge", &[], "1 when /livez passes"),
     metric("mgmt_ready", "gauge", &[], "1 when /readyz passes"),
-    metric(
-        "mgmt_in_flight",
-        "gauge",
-        &[],
-        "Requests that a drain would wait for",
-    ),
-    metric(
-        "mgmt_heartbeat_age_seconds",
-        "gauge",
-        &["name"],
-        "Time since a heartbeat was seen",
-    ),
-    metric(
-        "mgmt_check_passing",
-        "gauge",
-        &["check", "critical"],
-        "1 when a health check passes",
-    ),
-    metric(
-        "mgmt_log_events_total",
-        "counter",
-        &["level"],
-        "Events logged",
-    ),
+    metric("mgmt_in_flight", "gauge", &[], "Requests that a drain would wait for"),
+    metric("mgmt_heartbeat_age_seconds", "gauge", &["name"], "Time since a heartbeat was seen"),
+    metric("mgmt_check_passing", "gauge", &["check", "critical"], "1 when a health check passes"),
+    metric("mgmt_log_events_total", "counter", &["level"], "Events logged"),
     metric(
         "mgmt_log_dropped_total",
         "counter",
         &[],
         "Lines that readers of /logs were too slow for",
     ),
-    metric(
-        "mgmt_http_requests_total",
-        "counter",
-        &["listener"],
-        "Requests to the interface",
-    ),
-    metric(
-        "net_connections_open",
-        "gauge",
-        &["kind", "name"],
-        "Connections open",
-    ),
-    metric(
-        "net_connections_total",
-        "counter",
-        &["kind", "name"],
-        "Connections made",
-    ),
-    metric(
-        "net_bytes_total",
-        "counter",
-        &["kind", "name", "direction"],
-        "Bytes moved",
-    ),
-    metric(
-        "net_messages_total",
-        "counter",
-        &["kind", "name", "direction"],
-        "Messages moved",
-    ),
+    metric("mgmt_http_requests_total", "counter", &["listener"], "Requests to the interface"),
+    metric("net_connections_open", "gauge", &["kind", "name"], "Connections open"),
+    metric("net_connections_total", "counter", &["kind", "name"], "Connections made"),
+    metric("net_bytes_total", "counter", &["kind", "name", "direction"], "Bytes moved"),
+    metric("net_messages_total", "counter", &["kind", "name", "direction"], "Messages moved"),
     metric(
         "net_errors_total",
         "counter",
@@ -205,15 +120,10 @@ impl Page {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\")
-        .replace('\n', r"\n")
-        .replace('"', "\\\"")
+    text.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"")
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "Prometheus knows no other numbers"
-)]
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
 fn number(value: u64) -> f64 {
     value as f64
 }
@@ -231,30 +141,18 @@ fn process(page: &mut Page, core: &Core) {
     // Numbered from 1 in proc_pid_stat(5), the third being the first after the command.
     let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0);
     let ticks = number(rustix::param::clock_ticks_per_second().max(1));
-    page.single(
-        "process_cpu_seconds_total",
-        number(field(14) + field(15)) / ticks,
-    );
+    page.single("process_cpu_seconds_total", number(field(14) + field(15)) / ticks);
     let page_bytes = rustix::param::page_size() as u64;
-    page.single(
-        "process_resident_memory_bytes",
-        number(field(24) * page_bytes),
-    );
+    page.single("process_resident_memory_bytes", number(field(24) * page_bytes));
     page.single("process_virtual_memory_bytes", number(field(23)));
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         // The directory being read is one of them.
-        page.single(
-            "process_open_fds",
-            number((entries.count() as u64).saturating_sub(1)),
-        );
+        page.single("process_open_fds", number((entries.count() as u64).saturating_sub(1)));
     }
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     page.single("process_max_fds", limit.map_or(f64::INFINITY, number));
     page.single("process_threads", number(field(20)));
-    let start = core
-        .started_at
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let start = core.started_at.duration_since(UNIX_EPOCH).unwrap_or_default();
     page.single("process_start_time_seconds", start.as_secs_f64());
 }
 
@@ -262,14 +160,8 @@ fn state(page: &mut Page, core: &Core) {
     let (now, state) = (Instant::now(), core.state());
     page.family("mgmt_state");
     page.value(&[state.as_str()], 1.0);
-    page.single(
-        "mgmt_live",
-        f64::from(u8::from(core.stalled(now).is_empty())),
-    );
-    page.single(
-        "mgmt_ready",
-        f64::from(u8::from(core.readiness() != Status::Fail)),
-    );
+    page.single("mgmt_live", f64::from(u8::from(core.stalled(now).is_empty())));
+    page.single("mgmt_ready", f64::from(u8::from(core.readiness() != Status::Fail)));
     page.single("mgmt_in_flight", number(core.in_flight()));
     page.family("mgmt_heartbeat_age_seconds");
     for (name, age) in core.heartbeats.sample(now) {
@@ -277,11 +169,7 @@ fn state(page: &mut Page, core: &Core) {
     }
     page.family("mgmt_check_passing");
     for (name, outcome) in core.outcomes.all() {
-        let critical = if outcome.critical == Critical::Yes {
-            "true"
-        } else {
-            "false"
-        };
+        let critical = if outcome.critical == Critical::Yes { "true" } else { "false" };
         let passing = matches!(outcome.result, Some(Ok(())));
         page.value(&[&name, critical], f64::from(u8::from(passing)));
     }
@@ -300,11 +188,7 @@ fn log_and_requests(page: &mut Page, core: &Core) {
 }
 
 fn network(page: &mut Page, core: &Core) {
-    let all: Vec<_> = core
-        .network
-        .iter()
-        .flat_map(|network| network.snapshot())
-        .collect();
+    let all: Vec<_> = core.network.iter().flat_map(|network| network.snapshot()).collect();
     let kind = |kind| match kind {
         TrafficKind::Listener => "listener",
         TrafficKind::Upstream => "upstream",
@@ -315,32 +199,17 @@ fn network(page: &mut Page, core: &Core) {
     }
     page.family("net_connections_total");
     for traffic in &all {
-        page.value(
-            &[kind(traffic.kind), &traffic.name],
-            number(traffic.connections),
-        );
+        page.value(&[kind(traffic.kind), &traffic.name], number(traffic.connections));
     }
     page.family("net_bytes_total");
     for traffic in &all {
-        page.value(
-            &[kind(traffic.kind), &traffic.name, "in"],
-            number(traffic.bytes_in),
-        );
-        page.value(
-            &[kind(traffic.kind), &traffic.name, "out"],
-            number(traffic.bytes_out),
-        );
+        page.value(&[kind(traffic.kind), &traffic.name, "in"], number(traffic.bytes_in));
+        page.value(&[kind(traffic.kind), &traffic.name, "out"], number(traffic.bytes_out));
     }
     page.family("net_messages_total");
     for traffic in &all {
-        page.value(
-            &[kind(traffic.kind), &traffic.name, "in"],
-            number(traffic.messages_in),
-        );
-        page.value(
-            &[kind(traffic.kind), &traffic.name, "out"],
-            number(traffic.messages_out),
-        );
+        page.value(&[kind(traffic.kind), &traffic.name, "in"], number(traffic.messages_in));
+        page.value(&[kind(traffic.kind), &traffic.name, "out"], number(traffic.messages_out));
     }
     page.family("net_errors_total");
     for traffic in &all {

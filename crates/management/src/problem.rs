@@ -18,11 +18,7 @@ impl Problem {
     /// A problem with its status and one sentence.
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            detail: detail.into(),
-            headers: Box::default(),
-        }
+        Self { status, detail: detail.into(), headers: Box::default() }
     }
 
     /// 400.
@@ -67,12 +63,7 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE => "a body is at most 64 KiB",
             _ => "the request was refused",
         };
-        Self {
-            status,
-            detail: detail.to_owned(),
-            headers,
-        }
-        .into_response()
+        Self { status, detail: detail.to_owned(), headers }.into_response()
     }
 }
 

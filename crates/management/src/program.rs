@@ -21,13 +21,7 @@ pub fn enter<A: Args>(
     file: impl FnOnce(&Path) -> Result<FileSettings, ConfigError>,
     run: impl FnOnce(Loaded<A>) -> anyhow::Result<ExitCode>,
 ) -> ExitCode {
-    match load(
-        image,
-        command,
-        std::env::args_os(),
-        &ProcessEnvironment,
-        file,
-    ) {
+    match load(image, command, std::env::args_os(), &ProcessEnvironment, file) {
         Err(error) => error.report(image.name),
         Ok(Invocation::Healthcheck(request)) => healthcheck::main(&request),
         Ok(Invocation::Program(loaded)) => run(*loaded).unwrap_or_else(|error| {

@@ -172,10 +172,7 @@ impl Builder {
     /// # Errors
     /// [`StartError::LogFile`].
     pub fn log_file(self, path: &Path) -> Result<Self, StartError> {
-        let failed = |source| StartError::LogFile {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| StartError::LogFile { path: path.to_owned(), source };
         self.logs.to_file(path).map_err(failed)?;
         Ok(self)
     }
@@ -198,13 +195,7 @@ impl Builder {
         let ask = Box::new(move || -> crate::health::CheckFuture { Box::pin(ask()) });
         // A zero interval would be a busy loop.
         let interval = interval.max(Duration::from_millis(1));
-        self.checks.push(Check {
-            name: name.to_owned(),
-            critical,
-            interval,
-            timeout,
-            ask,
-        });
+        self.checks.push(Check { name: name.to_owned(), critical, interval, timeout, ask });
         self
     }
 
@@ -298,10 +289,7 @@ impl Builder {
             signals: self.signals,
             detached: self.detached,
         };
-        Ok(Management {
-            core: Arc::new(core),
-            parts,
-        })
+        Ok(Management { core: Arc::new(core), parts })
     }
 }
 
@@ -361,11 +349,7 @@ impl Management {
 }
 
 fn tcp(what: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
-    let failed = |source| StartError::Bind {
-        what,
-        at: addr.to_string(),
-        source,
-    };
+    let failed = |source| StartError::Bind { what, at: addr.to_string(), source };
     let listener = TcpListener::bind(addr).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     Ok(listener)
@@ -374,11 +358,8 @@ fn tcp(what: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> 
 /// Binds beside the path and renames, so that the socket is never there with another mode than
 /// 0600, and a socket left by a dead process is replaced.
 fn unix(path: &Path) -> Result<UnixListener, StartError> {
-    let failed = |source| StartError::Bind {
-        what: "admin",
-        at: path.display().to_string(),
-        source,
-    };
+    let failed =
+        |source| StartError::Bind { what: "admin", at: path.display().to_string(), source };
     if UnixStream::connect(path).is_ok() {
         return Err(failed(std::io::ErrorKind::AddrInUse.into()));
     }

@@ -91,9 +91,7 @@ impl Serialize for Secret {
 #[must_use]
 pub fn secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let path = ["file", "path", "dir"]
-        .iter()
-        .any(|end| name.ends_with(end));
+    let path = ["file", "path", "dir"].iter().any(|end| name.ends_with(end));
     let marks = ["token", "secret", "password", "passwd", "key", "credential"];
     !path && (name.ends_with("auth") || marks.iter().any(|mark| name.contains(mark)))
 }
@@ -106,9 +104,7 @@ pub fn redact_text(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (head, tail) = rest.split_at(at + 3);
         out.push_str(head);
-        let end = tail
-            .find(['/', '?', '#', ' ', '"', '\''])
-            .unwrap_or(tail.len());
+        let end = tail.find(['/', '?', '#', ' ', '"', '\'']).unwrap_or(tail.len());
         let (authority, next) = tail.split_at(end);
         match authority.rfind('@') {
             Some(sign) => {

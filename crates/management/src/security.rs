@@ -38,10 +38,7 @@ type Fingerprint = (u64, u64, u64, i64, i64);
 impl TokenFile {
     pub(crate) fn open(path: &Path) -> std::io::Result<Self> {
         let cached = Mutex::new((fingerprint(path)?, Secret::read(path)?));
-        Ok(Self {
-            path: path.to_owned(),
-            cached,
-        })
+        Ok(Self { path: path.to_owned(), cached })
     }
 
     /// Whether this is the token. A file that cannot be read any more lets nobody in.
@@ -62,13 +59,7 @@ impl TokenFile {
 
 fn fingerprint(path: &Path) -> std::io::Result<Fingerprint> {
     let meta = std::fs::metadata(path)?;
-    Ok((
-        meta.dev(),
-        meta.ino(),
-        meta.size(),
-        meta.mtime(),
-        meta.mtime_nsec(),
-    ))
+    Ok((meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
 }
 
 /// The middleware before every admin endpoint.
@@ -103,11 +94,7 @@ fn refusal(core: &Core, request: &Request) -> Option<Problem> {
     // The alias is for scripts that have always posted without any header; Origin covers browsers.
     if path == "/quitquitquit" {
         let near = by_socket || matches!(peer, Some(Peer::Tcp(a)) if a.ip().is_loopback());
-        return if near {
-            None
-        } else {
-            forbidden("only from this machine")
-        };
+        return if near { None } else { forbidden("only from this machine") };
     }
     if !reading && !intended(headers) {
         let detail = "a change needs Content-Type: application/json or X-Mgmt: 1";

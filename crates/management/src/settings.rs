@@ -132,12 +132,7 @@ pub fn load<A: Args>(
         Some(("check", _)) => Subcommand::Check,
         Some((name, matches)) => Subcommand::Other(name.to_owned(), matches.clone()),
     };
-    Ok(Invocation::Program(Box::new(Loaded {
-        args,
-        shared,
-        effective,
-        subcommand,
-    })))
+    Ok(Invocation::Program(Box::new(Loaded { args, shared, effective, subcommand })))
 }
 
 /// The long flags that the environment and a file may set.
@@ -178,12 +173,7 @@ fn typed_value(matches: &ArgMatches, id: &str) -> Option<String> {
 
 fn default_value(command: &Command, id: &str) -> Option<String> {
     let arg = command.get_arguments().find(|arg| arg.get_id() == id)?;
-    Some(
-        arg.get_default_values()
-            .first()?
-            .to_string_lossy()
-            .into_owned(),
-    )
+    Some(arg.get_default_values().first()?.to_string_lossy().into_owned())
 }
 
 /// The configuration file in force: typed, from its variable, or the image's default.
@@ -194,10 +184,7 @@ fn config_path(
     env: &dyn Strings,
 ) -> Option<PathBuf> {
     typed_value(typed, "config")
-        .or_else(|| {
-            env.get(&image.variable("config"))
-                .filter(|value| !value.is_empty())
-        })
+        .or_else(|| env.get(&image.variable("config")).filter(|value| !value.is_empty()))
         .or_else(|| default_value(command, "config"))
         .map(PathBuf::from)
 }
@@ -246,8 +233,5 @@ fn healthcheck_request<A>(
     let addr = value
         .parse()
         .map_err(|_| ConfigError::new(place, None, &value, "an address and a port"))?;
-    Ok(Invocation::Healthcheck(healthcheck::Request {
-        addr,
-        kind: kind.unwrap_or_default(),
-    }))
+    Ok(Invocation::Healthcheck(healthcheck::Request { addr, kind: kind.unwrap_or_default() }))
 }

@@ -36,14 +36,8 @@ pub(crate) fn listen(tasks: &TaskTracker) -> std::io::Result<mpsc::UnboundedRece
         (Signal::Hup, SignalKind::hangup()),
         (Signal::Usr1, SignalKind::user_defined1()),
         (Signal::Usr2, SignalKind::user_defined2()),
-        (
-            Signal::Ttin,
-            SignalKind::from_raw(rustix::process::Signal::TTIN.as_raw()),
-        ),
-        (
-            Signal::Ttou,
-            SignalKind::from_raw(rustix::process::Signal::TTOU.as_raw()),
-        ),
+        (Signal::Ttin, SignalKind::from_raw(rustix::process::Signal::TTIN.as_raw())),
+        (Signal::Ttou, SignalKind::from_raw(rustix::process::Signal::TTOU.as_raw())),
     ];
     for (name, kind) in kinds {
         let (mut stream, sender) = (signal(kind)?, sender.clone());

@@ -18,15 +18,9 @@ use crate::server::{Limits, Listener, serve};
 use crate::signals::{self, Signal};
 
 /// Probes are short: a connection that lives longer is given a fresh one.
-const PROBE: Limits = Limits {
-    connections_max: 128,
-    life_max: Some(Duration::from_mins(1)),
-};
+const PROBE: Limits = Limits { connections_max: 128, life_max: Some(Duration::from_mins(1)) };
 /// Log streams may run for ever.
-const ADMIN: Limits = Limits {
-    connections_max: 64,
-    life_max: None,
-};
+const ADMIN: Limits = Limits { connections_max: 64, life_max: None };
 /// The least time `main` has to end after it was told how.
 const LAST_RESORT: Duration = Duration::from_secs(1);
 
@@ -47,30 +41,17 @@ impl Setup {
         let probe = Listener::Tcp(TcpListener::from_std(parts.probe)?);
         let mut listeners = vec![
             (probe, api::probe(core), PROBE),
-            (
-                Listener::Tcp(TcpListener::from_std(parts.admin)?),
-                admin.clone(),
-                ADMIN,
-            ),
+            (Listener::Tcp(TcpListener::from_std(parts.admin)?), admin.clone(), ADMIN),
         ];
         if let Some(socket) = parts.socket {
-            listeners.push((
-                Listener::Unix(UnixListener::from_std(socket)?),
-                admin,
-                ADMIN,
-            ));
+            listeners.push((Listener::Unix(UnixListener::from_std(socket)?), admin, ADMIN));
         }
         let signals = match (parts.signals, parts.detached) {
             (Some(signals), _) => Some(signals),
             (None, false) => Some(signals::listen(&core.tasks)?),
             (None, true) => None,
         };
-        Ok(Self {
-            listeners,
-            checks: parts.checks,
-            signals,
-            detached: parts.detached,
-        })
+        Ok(Self { listeners, checks: parts.checks, signals, detached: parts.detached })
     }
 
     pub(crate) fn detached(&self) -> bool {
@@ -81,14 +62,11 @@ impl Setup {
 /// Runs until the process ends.
 pub(crate) async fn run(core: Arc<Core>, setup: Setup) {
     for (listener, router, limits) in setup.listeners {
-        core.tasks
-            .spawn(serve(listener, router, limits, core.tasks.clone()));
+        core.tasks.spawn(serve(listener, router, limits, core.tasks.clone()));
     }
     for check in setup.checks {
         let core = Arc::clone(&core);
-        core.clone()
-            .tasks
-            .spawn(async move { check.run(&core.outcomes).await });
+        core.clone().tasks.spawn(async move { check.run(&core.outcomes).await });
     }
     let sampling = Arc::clone(&core);
     core.tasks.spawn(async move { sample(&sampling).await });
@@ -96,9 +74,7 @@ pub(crate) async fn run(core: Arc<Core>, setup: Setup) {
     core.tasks.spawn(async move { logs.expire().await });
     if let Some(signals) = setup.signals {
         let core = Arc::clone(&core);
-        core.clone()
-            .tasks
-            .spawn(async move { receive(&core, signals).await });
+        core.clone().tasks.spawn(async move { receive(&core, signals).await });
     }
     let reason = drive(&core).await;
     core.logs.flush();
@@ -107,9 +83,7 @@ pub(crate) async fn run(core: Arc<Core>, setup: Setup) {
         // Probes of an ended process stay readable for a test.
         return std::future::pending().await;
     }
-    let margin = core
-        .with_machine(|machine, _| machine.plan().margin())
-        .max(LAST_RESORT);
+    let margin = core.with_machine(|machine, _| machine.plan().margin()).max(LAST_RESORT);
     tokio::time::sleep(margin).await;
     last_resort(&reason);
 }
@@ -161,10 +135,8 @@ async fn sample(core: &Core) {
         ticks.tick().await;
         core.heartbeats.sample(Instant::now());
         let watched = std::mem::take(&mut *lock(&core.watched));
-        let alive: Vec<_> = watched
-            .into_iter()
-            .filter_map(|mut one| one.alive(core).then_some(one))
-            .collect();
+        let alive: Vec<_> =
+            watched.into_iter().filter_map(|mut one| one.alive(core).then_some(one)).collect();
         lock(&core.watched).extend(alive);
     }
 }
@@ -189,9 +161,7 @@ fn by_default(core: &Core, signal: Signal) {
     };
     match signal {
         Signal::Hup => {
-            core.logs
-                .reopen()
-                .unwrap_or_else(|error| failed("opening the log anew", &error));
+            core.logs.reopen().unwrap_or_else(|error| failed("opening the log anew", &error));
         }
         Signal::Ttin | Signal::Ttou => {
             let step = if signal == Signal::Ttin { 1 } else { -1 };
@@ -204,10 +174,7 @@ fn by_default(core: &Core, signal: Signal) {
 }
 
 /// `main` was told how it ended and is stuck; the grace is over.
-#[expect(
-    clippy::exit,
-    reason = "main is stuck, and the grace was promised to the orchestrator"
-)]
+#[expect(clippy::exit, reason = "main is stuck, and the grace was promised to the orchestrator")]
 fn last_resort(reason: &ExitReason) -> ExitCode {
     tracing::error!(target: "management", "main did not end in time");
     std::process::exit(i32::from(reason.code()));

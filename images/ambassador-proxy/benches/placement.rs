@@ -16,9 +16,7 @@ fn placement(rules: Rules, servers: usize) -> Placement {
 }
 
 fn locate(criterion: &mut Criterion, name: &str, case: String, placement: &Placement) {
-    let keys: Vec<String> = (0..KEYS)
-        .map(|n| format!("user:{:08}:profile", n * 7_919))
-        .collect();
+    let keys: Vec<String> = (0..KEYS).map(|n| format!("user:{:08}:profile", n * 7_919)).collect();
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(KEYS as u64));
     group.bench_function(BenchmarkId::from_parameter(case), |bench| {
@@ -33,42 +31,17 @@ fn locate(criterion: &mut Criterion, name: &str, case: String, placement: &Place
 
 fn benches(criterion: &mut Criterion) {
     for hash in Hash::ALL {
-        let rules = Rules {
-            hash,
-            ..Rules::default()
-        };
-        locate(
-            criterion,
-            "ketama of 10",
-            hash.to_string(),
-            &placement(rules, 10),
-        );
+        let rules = Rules { hash, ..Rules::default() };
+        locate(criterion, "ketama of 10", hash.to_string(), &placement(rules, 10));
     }
     for distribution in [Distribution::Modula, Distribution::Random] {
-        let rules = Rules {
-            distribution,
-            hash: Hash::Murmur,
-            ..Rules::default()
-        };
+        let rules = Rules { distribution, hash: Hash::Murmur, ..Rules::default() };
         let case = format!("{distribution} of 10");
         locate(criterion, "distribution", case, &placement(rules, 10));
     }
-    let rules = Rules {
-        hash_tag: Some(*b"{}"),
-        ..Rules::default()
-    };
-    locate(
-        criterion,
-        "tag",
-        "ketama of 10".into(),
-        &placement(rules, 10),
-    );
-    locate(
-        criterion,
-        "single",
-        "ketama of 1".into(),
-        &placement(Rules::default(), 1),
-    );
+    let rules = Rules { hash_tag: Some(*b"{}"), ..Rules::default() };
+    locate(criterion, "tag", "ketama of 10".into(), &placement(rules, 10));
+    locate(criterion, "single", "ketama of 1".into(), &placement(Rules::default(), 1));
 }
 
 criterion_group!(placement_benches, benches);

@@ -130,7 +130,8 @@ fn dispatch(loaded: Loaded<Args>, file: Option<File>) -> anyhow::Result<ExitCode
 /// Serves until asked to stop.
 fn run(loaded: Loaded<Args>, file: File, path: PathBuf) -> anyhow::Result<ExitCode> {
     let Loaded { args, mut shared, effective, .. } = loaded;
-    let chosen = |name: &str| effective.get(name).is_some_and(|value| value.source != Source::Default);
+    let chosen =
+        |name: &str| effective.get(name).is_some_and(|value| value.source != Source::Default);
     if chosen("verbose") && !chosen("log") {
         args.log_filter().clone_into(&mut shared.log);
     }
@@ -179,9 +180,8 @@ fn run(loaded: Loaded<Args>, file: File, path: PathBuf) -> anyhow::Result<ExitCo
     handle.on_signal(Signal::Usr2, || {});
 
     let threads = start_workers(&handle, workers)?;
-    let statistics = statistics.map(|listener| {
-        (Statistics::new(Arc::clone(&fleet), registry), listener)
-    });
+    let statistics =
+        statistics.map(|listener| (Statistics::new(Arc::clone(&fleet), registry), listener));
     start_control(&handle, runtime, Arc::clone(&fleet), reloader, statistics, args.dns_interval)?;
     background::tell_parent(&args)?;
     handle.set_ready(true);

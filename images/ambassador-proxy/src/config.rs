@@ -245,11 +245,7 @@ impl fmt::Display for Listen {
 }
 
 fn write_host(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
-    if host.contains(':') {
-        write!(f, "[{host}]:{port}")
-    } else {
-        write!(f, "{host}:{port}")
-    }
+    if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
 }
 
 impl fmt::Display for Protocol {
@@ -266,10 +262,8 @@ impl fmt::Display for Protocol {
 impl PoolConfig {
     /// The servers as the ring sees them.
     pub fn members(&self) -> Vec<Member> {
-        let member = |server: &ServerConfig| Member {
-            label: server.label.clone(),
-            weight: server.weight,
-        };
+        let member =
+            |server: &ServerConfig| Member { label: server.label.clone(), weight: server.weight };
         self.servers.iter().map(member).collect()
     }
 
@@ -312,12 +306,7 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
             let newline = if index == 0 { "" } else { "\n" };
-            write!(
-                f,
-                "{newline}{}:{}: {problem}",
-                self.file.display(),
-                problem.line
-            )?;
+            write!(f, "{newline}{}:{}: {problem}", self.file.display(), problem.line)?;
         }
         Ok(())
     }

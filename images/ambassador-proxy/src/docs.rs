@@ -15,10 +15,12 @@ pub(crate) fn splice_all(text: &str) -> Result<String, MarkerError> {
 }
 
 fn pool_keys() -> String {
-    let mut table = String::from("| Key | Default | In nutcracker | Meaning |\n| --- | --- | --- | --- |\n");
+    let mut table =
+        String::from("| Key | Default | In nutcracker | Meaning |\n| --- | --- | --- | --- |\n");
     for key in POOL_KEYS {
         let theirs = if key.extension { "no" } else { "yes" };
-        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
+        let default =
+            if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
         table += &format!("| `{}` | {default} | {theirs} | {} |\n", key.name, key.meaning);
     }
     table

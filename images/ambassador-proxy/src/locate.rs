@@ -92,9 +92,7 @@ pub fn locate(pool: &PoolConfig, key: &[u8]) -> Explanation {
     let hashed = rules.hashed_part(key);
     let value = rules.hash(key);
     let slot = placement.ring().slot(value);
-    let owner = placement
-        .locate(key, || 0)
-        .filter(|_| !matches!(slot, Some(Slot::Any { .. })));
+    let owner = placement.locate(key, || 0).filter(|_| !matches!(slot, Some(Slot::Any { .. })));
     let server = owner.map(|index| {
         let server = &pool.servers[index as usize];
         Server {
@@ -124,21 +122,10 @@ pub fn locate(pool: &PoolConfig, key: &[u8]) -> Explanation {
 impl From<Option<Slot>> for Found {
     fn from(slot: Option<Slot>) -> Self {
         match slot {
-            Some(Slot::Point {
-                index,
-                of,
-                point,
-                wrapped,
-            }) => Found::Point {
-                point,
-                position: index,
-                points: of,
-                wrapped,
-            },
-            Some(Slot::Remainder { remainder, of }) => Found::Remainder {
-                remainder,
-                weights: of,
-            },
+            Some(Slot::Point { index, of, point, wrapped }) => {
+                Found::Point { point, position: index, points: of, wrapped }
+            }
+            Some(Slot::Remainder { remainder, of }) => Found::Remainder { remainder, weights: of },
             Some(Slot::Any { .. }) => Found::AnyServer,
             // A pool has at least one server, and all of them live here.
             Some(Slot::OnlyMember) | None => Found::OnlyServer,
@@ -157,18 +144,10 @@ fn why(found: Found, value: u32, hashed: &[u8], hash: Hash, pool: &PoolConfig) -
         Found::AnyServer => {
             format!("each request goes to any of {} servers", pool.servers.len())
         }
-        Found::Point {
-            point,
-            wrapped: false,
-            ..
-        } => {
+        Found::Point { point, wrapped: false, .. } => {
             format!("{hashing}; the first ring point from there on is {point}")
         }
-        Found::Point {
-            point,
-            wrapped: true,
-            ..
-        } => {
+        Found::Point { point, wrapped: true, .. } => {
             format!("{hashing}; no ring point is from there on, so the first of all, {point}")
         }
         Found::Remainder { remainder, weights } => {
@@ -188,34 +167,16 @@ impl fmt::Display for Explanation {
             writeln!(f, "hash     {} = {value}", self.hash)?;
         }
         match self.found {
-            Found::Point {
-                point,
-                position,
-                points,
-                ..
-            } => {
-                writeln!(
-                    f,
-                    "point    {point} (position {position} of {points}, from 0)"
-                )?;
+            Found::Point { point, position, points, .. } => {
+                writeln!(f, "point    {point} (position {position} of {points}, from 0)")?;
             }
             Found::Remainder { remainder, weights } => {
                 writeln!(f, "slot     {remainder} of {weights}")?;
             }
             Found::OnlyServer | Found::AnyServer => {}
         }
-        if let Some(Server {
-            index,
-            label,
-            address,
-            weight,
-            ..
-        }) = &self.server
-        {
-            writeln!(
-                f,
-                "server   {label} at {address} (index {index}, weight {weight})"
-            )?;
+        if let Some(Server { index, label, address, weight, .. }) = &self.server {
+            writeln!(f, "server   {label} at {address} (index {index}, weight {weight})")?;
         }
         write!(f, "why      {}: {}", self.distribution, self.why)
     }

@@ -76,7 +76,9 @@ impl Metrics {
     fn families(&self) -> Vec<Family> {
         let pools = self.0.pools();
         let mut columns: Vec<Vec<(Vec<String>, u64)>> = Vec::new();
-        columns.extend(transpose(pools.iter().map(|pool| (vec![pool.conf.name.clone()], pool_values(pool)))));
+        columns.extend(transpose(
+            pools.iter().map(|pool| (vec![pool.conf.name.clone()], pool_values(pool))),
+        ));
         let servers = pools.iter().flat_map(|pool| {
             (0..pool.health.servers.len())
                 .map(|index| (server_labels(pool, index), server_values(pool, index)))
@@ -102,9 +104,7 @@ fn server_labels(pool: &ServedPool, index: usize) -> Vec<String> {
 }
 
 /// From one row of values for each label set to one column for each metric.
-fn transpose(
-    rows: impl Iterator<Item = (Vec<String>, Vec<u64>)>,
-) -> Vec<Vec<(Vec<String>, u64)>> {
+fn transpose(rows: impl Iterator<Item = (Vec<String>, Vec<u64>)>) -> Vec<Vec<(Vec<String>, u64)>> {
     let mut columns: Vec<Vec<(Vec<String>, u64)>> = Vec::new();
     for (labels, values) in rows {
         columns.resize_with(values.len(), Vec::new);
@@ -183,7 +183,9 @@ impl Network for Metrics {
                     address: server.address.to_string(),
                     open: sum(|stats| stats.server_connections.get()),
                     connections: sum(|stats| {
-                        stats.server_eof.get() + stats.server_err.get() + stats.server_connections.get()
+                        stats.server_eof.get()
+                            + stats.server_err.get()
+                            + stats.server_connections.get()
                     }),
                     bytes_in: sum(|stats| stats.response_bytes.get()),
                     bytes_out: sum(|stats| stats.request_bytes.get()),

@@ -106,11 +106,7 @@ impl Placement {
 
     fn with_members(rules: Rules, members: Vec<Member>, live: &[bool]) -> Self {
         let ring = Ring::build(rules.distribution, &members, live);
-        Placement {
-            rules,
-            members,
-            ring,
-        }
+        Placement { rules, members, ring }
     }
 
     /// The index of the member that owns `key`, or `None` when no member lives.
@@ -157,10 +153,8 @@ pub fn moved_share_by(old: &Placement, new: &Placement, same: impl Fn(u32, u32) 
         let bits = scramble(u64::from(sample));
         let key = format!("{bits:016x}");
         let random = || (bits >> 32) as u32;
-        let stayed = match (
-            old.locate(key.as_bytes(), random),
-            new.locate(key.as_bytes(), random),
-        ) {
+        let stayed = match (old.locate(key.as_bytes(), random), new.locate(key.as_bytes(), random))
+        {
             (Some(before), Some(after)) => same(before, after),
             (None, None) => true,
             _ => false,

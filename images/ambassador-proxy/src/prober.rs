@@ -14,7 +14,7 @@ use crate::fleet::{Fleet, ServedPool};
 use crate::protocol::resp::push_request;
 
 /// How often servers whose time is over are looked for.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(100);
 /// Longest probe where the pool has no timeout.
 const PROBE: Duration = Duration::from_secs(2);
 
@@ -34,7 +34,8 @@ pub async fn run(fleet: Arc<Fleet>) {
                 if !due || !lock(&under_way).insert(id) {
                     continue;
                 }
-                let (pool, fleet, under_way) = (pool.clone(), Arc::clone(&fleet), Arc::clone(&under_way));
+                let (pool, fleet, under_way) =
+                    (pool.clone(), Arc::clone(&fleet), Arc::clone(&under_way));
                 tasks.spawn(async move {
                     probe(&pool, index, &fleet).await;
                     lock(&under_way).remove(&id);
@@ -90,10 +91,8 @@ async fn converse(
         Protocol::Redis => {
             let user = conf.redis_user.as_deref().map(str::as_bytes);
             if let Some(password) = conf.redis_auth.as_ref().map(|auth| auth.expose().as_bytes()) {
-                let words: Vec<&[u8]> = [Some(&b"AUTH"[..]), user, Some(password)]
-                    .into_iter()
-                    .flatten()
-                    .collect();
+                let words: Vec<&[u8]> =
+                    [Some(&b"AUTH"[..]), user, Some(password)].into_iter().flatten().collect();
                 push_request(&mut question, &words);
             }
             push_request(&mut question, &[b"PING"]);

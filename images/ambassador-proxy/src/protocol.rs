@@ -5,6 +5,8 @@
 //! declared size; a length only moves the place where the scan goes on.
 
 pub mod commands;
+#[cfg(any(test, feature = "simulation"))]
+pub mod differential;
 pub mod memcache;
 pub mod resp;
 

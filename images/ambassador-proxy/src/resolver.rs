@@ -103,3 +103,45 @@ async fn refresh(server: &Server, host: &str, port: u16) {
         Err(error) => debug!(server = %server.label, error, "look-up failed, address kept"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse_pools;
+    use crate::health::PoolHealth;
+
+    /// A server whose name was looked up once.
+    fn known_server() -> Arc<Server> {
+        let text = "p:\n  listen: 127.0.0.1:7600\n  servers:\n   - cache:11211:1\n";
+        let file = parse_pools(Path::new("p.yml"), text).expect("a good file");
+        let health = PoolHealth::new(&file.pools.0[0], None);
+        let server = Arc::clone(&health.servers[0]);
+        assert!(server.set_resolved(SocketAddr::from(([127, 0, 0, 9], 11211))));
+        server
+    }
+
+    #[tokio::test]
+    async fn a_failed_lookup_keeps_the_last_good_address() {
+        let server = known_server();
+        // No resolver takes a name with a space for one, so nothing is asked of the network.
+        refresh(&server, "no such host", 11211).await;
+        assert_eq!(server.resolved(), Some(SocketAddr::from(([127, 0, 0, 9], 11211))));
+    }
+
+    #[tokio::test]
+    async fn a_new_address_replaces_the_old_one() {
+        let server = known_server();
+        refresh(&server, "127.0.0.10", 11211).await;
+        assert_eq!(server.resolved(), Some(SocketAddr::from(([127, 0, 0, 10], 11211))));
+    }
+
+    #[test]
+    fn a_wish_is_taken_once() {
+        let server = known_server();
+        server.ask_for_lookup();
+        assert!(server.takes_lookup());
+        assert!(!server.takes_lookup());
+    }
+}

@@ -23,6 +23,8 @@ mod pool;
 mod redis;
 mod reload;
 mod replies;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -521,9 +523,12 @@ fn refuse_bytes(client: &mut Client, fabric: &mut Fabric, why: &str) {
         client.end(Ending::Now);
         return;
     }
-    client.answer(match client.protocol {
-        Protocol::Redis => format!("-ERR Protocol error: {why}\r\n"),
-        Protocol::Memcache => format!("CLIENT_ERROR {why}\r\n"),
-    }.as_bytes());
+    client.answer(
+        match client.protocol {
+            Protocol::Redis => format!("-ERR Protocol error: {why}\r\n"),
+            Protocol::Memcache => format!("CLIENT_ERROR {why}\r\n"),
+        }
+        .as_bytes(),
+    );
     client.end(Ending::AfterReplies);
 }

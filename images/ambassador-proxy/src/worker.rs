@@ -10,6 +10,7 @@
 //! edge-triggered, for both directions, so a turn costs no call but the wait, the reads and the
 //! writes.
 
+mod connection;
 mod gather;
 mod listener;
 mod socket;
@@ -21,6 +22,8 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
+use connection::{Connection, list, put};
+use gather::Gather;
 pub use listener::{Listener, bind};
 use socket::Socket;
 
@@ -97,19 +100,6 @@ impl Handle {
     }
 }
 
-#[derive(Debug)]
-struct Connection {
-    socket: Socket,
-    /// There may be bytes to read.
-    readable: bool,
-    /// The kernel may take bytes.
-    writable: bool,
-    /// The peer has closed its side; read until the end of what it sent.
-    closed: bool,
-    /// It is listed for the next turn.
-    listed: bool,
-}
-
 /// See the module.
 pub struct Worker {
     poll: Poll,
@@ -130,8 +120,6 @@ pub struct Worker {
     gauges_at_us: u64,
     quiet_at_us: u64,
     phase: Phase,
-    /// How long the last event was in coming.
-    waited_us: u64,
     load: Arc<Load>,
     stats: Arc<WorkerStats>,
     alive: Box<dyn Fn() + Send>,
@@ -191,7 +179,6 @@ impl Worker {
             gauges_at_us: 0,
             quiet_at_us: 0,
             phase: Phase::Serving,
-            waited_us: 0,
             load,
             stats,
             alive,
@@ -206,33 +193,39 @@ impl Worker {
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         gather::prepare_thread();
+        let mut gather = Gather::default();
+        let mut handled = 0;
         while self.phase != Phase::Stopped {
-            let mut wait = self.wait();
-            let gather = gather::length(self.core.active(), self.waited_us);
-            if !gather.is_zero() && gather < wait {
-                gather::pause(gather);
-                wait -= gather;
+            let worked_us = self.clock_us();
+            let mut wait = self.wait(worked_us);
+            let pause = gather.length(self.core.active(), handled);
+            if !pause.is_zero() && pause < wait {
+                gather::pause(pause);
+                wait -= pause;
             }
-            let asked_us = self.clock.elapsed().as_micros() as u64;
+            let asked_us = self.clock_us();
             match self.poll.poll(&mut events, Some(wait)) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => result?,
             }
             (self.alive)();
-            self.tell_time();
-            self.waited_us = self.now_us - asked_us;
+            let before_us = self.now_us;
+            self.now_us = self.clock_us();
+            self.core.set_now(self.now_us);
+            let (busy_us, idle_us) = (worked_us - before_us, self.now_us - worked_us);
+            gather.observe(busy_us, idle_us, self.now_us - asked_us);
+            handled = events.iter().count();
             self.turn(&events);
         }
         Ok(())
     }
 
-    fn tell_time(&mut self) {
-        self.now_us = self.clock.elapsed().as_micros() as u64;
-        self.core.set_now(self.now_us);
+    fn clock_us(&self) -> u64 {
+        self.clock.elapsed().as_micros() as u64
     }
 
     /// How long to wait for the next event.
-    fn wait(&self) -> Duration {
+    fn wait(&self, now_us: u64) -> Duration {
         if !self.unread_clients.is_empty() || !self.unread_upstreams.is_empty() {
             return Duration::ZERO;
         }
@@ -245,7 +238,7 @@ impl Worker {
                 next_us = next_us.min(accepting.retry_at_us);
             }
         }
-        let left_us = next_us.saturating_sub(self.clock.elapsed().as_micros() as u64);
+        let left_us = next_us.saturating_sub(now_us);
         // A timer of the kernel counts in ms; a wait of 0 would only burn time.
         Duration::from_micros(left_us.div_ceil(1000).saturating_mul(1000)).min(WAIT_MAX)
     }
@@ -318,7 +311,8 @@ impl Worker {
         let (plans, listeners): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
         let first = self.places.is_empty();
         let keepalive: Vec<bool> = plans.iter().map(|plan| plan.conf.tcpkeepalive).collect();
-        let seed = self.now_us.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.clock.elapsed().as_nanos() as u64;
+        let seed = self.now_us.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ self.clock.elapsed().as_nanos() as u64;
         self.places = self.core.reload(plans, seed);
         let places = self.places.clone();
         for slot in &mut self.listeners {
@@ -617,66 +611,10 @@ impl Worker {
     }
 }
 
-// === impl Connection, Phase ===
-
-impl Connection {
-    fn new(socket: Socket, ready: bool) -> Connection {
-        Connection { socket, readable: ready, writable: ready, closed: false, listed: false }
-    }
-
-    fn note(&mut self, event: &mio::event::Event) {
-        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-        self.writable |= event.is_writable();
-        self.closed |= event.is_read_closed() || event.is_error();
-    }
-
-    /// Reads; a short read has emptied the socket, so the next one can wait for an event, unless
-    /// the end of the stream is still to be read.
-    #[inline]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = self.socket.read(buffer);
-        match &result {
-            Ok(length) if *length == buffer.len() || self.closed => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            _ => self.readable = false,
-        }
-        result
-    }
-
-    /// Writes; a short write has filled the socket, and an event will tell when there is room.
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.socket.write(bytes);
-        match &result {
-            Ok(length) => self.writable = *length == bytes.len(),
-            Err(_) => self.writable = false,
-        }
-        result
-    }
-}
+// === impl Phase ===
 
 impl Phase {
     fn max_with(self, other: Phase) -> Phase {
         if (other as u8) > (self as u8) { other } else { self }
-    }
-}
-
-/// Puts a connection in its place, which may lie past the end.
-fn put(table: &mut Vec<Option<Connection>>, index: u32, connection: Connection) {
-    let index = index as usize;
-    if table.len() <= index {
-        table.resize_with(index + 1, || None);
-    }
-    table[index] = Some(connection);
-}
-
-/// Lists a connection with bytes left for the next turn.
-fn list(table: &mut [Option<Connection>], unread: &mut Vec<u32>, index: u32) {
-    if let Some(Some(connection)) = table.get_mut(index as usize)
-        && connection.readable
-        && !connection.listed
-    {
-        connection.listed = true;
-        unread.push(index);
     }
 }

@@ -49,12 +49,7 @@ impl Compose {
         }
         // Random and not counted: two checkouts may share one engine.
         let copy = RandomState::new().build_hasher().finish() & 0xff_ffff;
-        let compose = Self {
-            program,
-            file,
-            project: format!("{recipe}-{copy:06x}"),
-            kept: false,
-        };
+        let compose = Self { program, file, project: format!("{recipe}-{copy:06x}"), kept: false };
         if let Err(error) = compose.up() {
             let log = compose.logs();
             return Err(error.context(format!("{recipe} did not start; its log:\n{log}")));
@@ -66,12 +61,7 @@ impl Compose {
     #[must_use]
     pub fn hint(&self) -> String {
         let file = self.file.strip_prefix(root()).unwrap_or(&self.file);
-        format!(
-            "{} -p {} -f {}",
-            self.program.join(" "),
-            self.project,
-            file.display()
-        )
+        format!("{} -p {} -f {}", self.program.join(" "), self.project, file.display())
     }
 
     /// The id of a service's container, running or not.
@@ -83,15 +73,7 @@ impl Compose {
             format!("label=com.docker.compose.project={}", self.project),
             format!("label=com.docker.compose.service={service}"),
         ];
-        let ids = docker(&[
-            "ps",
-            "-aq",
-            "--no-trunc",
-            "--filter",
-            &project,
-            "--filter",
-            &service,
-        ])?;
+        let ids = docker(&["ps", "-aq", "--no-trunc", "--filter", &project, "--filter", &service])?;
         if ids.lines().count() != 1 {
             bail!("{service} of {project} has not one container but: {ids:?}");
         }
@@ -105,9 +87,7 @@ impl Compose {
     pub fn address(&self, service: &str, port: u16) -> Result<SocketAddr> {
         let lines = docker(&["port", &self.container(service)?, &port.to_string()])?;
         let first = lines.lines().next().unwrap_or_default();
-        first
-            .parse()
-            .with_context(|| format!("{service} port {port} is at {first:?}"))
+        first.parse().with_context(|| format!("{service} port {port} is at {first:?}"))
     }
 
     /// Waits until every container of the project is healthy, and says which are not otherwise.
@@ -121,10 +101,7 @@ impl Compose {
             if let Some(ended) = seen.lines().find(|line| line.contains(" exited ")) {
                 bail!("a container ended: {ended}");
             }
-            Ok(seen
-                .lines()
-                .all(|line| line.ends_with(" healthy"))
-                .then_some(()))
+            Ok(seen.lines().all(|line| line.ends_with(" healthy")).then_some(()))
         })
         .with_context(|| format!("the containers are:\n{seen}"))
     }
@@ -174,10 +151,7 @@ impl Compose {
 }
 
 impl Drop for Compose {
-    #[expect(
-        clippy::print_stderr,
-        reason = "a failed test needs the logs it is about to lose"
-    )]
+    #[expect(clippy::print_stderr, reason = "a failed test needs the logs it is about to lose")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("logs of {}:\n{}", self.project, self.logs());

@@ -45,7 +45,5 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         let said = String::from_utf8_lossy(&result.stderr);
         bail!("{command:?} failed ({}): {}", result.status, said.trim());
     }
-    Ok(String::from_utf8_lossy(&result.stdout)
-        .trim_end()
-        .to_owned())
+    Ok(String::from_utf8_lossy(&result.stdout).trim_end().to_owned())
 }

@@ -52,16 +52,8 @@ fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> Result
 
 fn parse(answer: &str) -> Option<Response> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head
-        .strip_prefix("HTTP/1.")?
-        .split(' ')
-        .nth(1)?
-        .parse()
-        .ok()?;
-    Some(Response {
-        status,
-        body: body.to_owned(),
-    })
+    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    Some(Response { status, body: body.to_owned() })
 }
 
 #[cfg(test)]

@@ -58,9 +58,7 @@ pub fn edition() -> String {
     // FNV-1a, so that the tag is the same from one compiler to the next.
     let hash = packages
         .flat_map(|it| it.bytes())
-        .fold(0x811c_9dc5_u32, |hash, byte| {
-            (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-        });
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     format!("{SUITE}-{hash:08x}")
 }
 

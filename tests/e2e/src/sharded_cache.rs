@@ -91,12 +91,7 @@ impl ShardedCache {
         let app = compose.address("app", 8000)?;
         let probe = compose.address("app", 9621)?;
         let stats = compose.address("app", 22222)?;
-        Ok(Self {
-            compose,
-            app,
-            stats,
-            probe,
-        })
+        Ok(Self { compose, app, stats, probe })
     }
 
     /// Address of the application's HTTP interface on the host.
@@ -147,16 +142,10 @@ impl ShardedCache {
             const STATS: &str = "exec 3<>/dev/tcp/127.0.0.1/11211 && \
                 printf 'stats\\r\\nquit\\r\\n' >&3 && cat <&3";
             let stats = docker(&["exec", &container, "bash", "-c", STATS])?;
-            let line = stats
-                .lines()
-                .find_map(|it| it.strip_prefix("STAT curr_items "));
-            line.context("no curr_items in the statistics of memcached")?
-                .to_owned()
+            let line = stats.lines().find_map(|it| it.strip_prefix("STAT curr_items "));
+            line.context("no curr_items in the statistics of memcached")?.to_owned()
         };
-        answer
-            .trim()
-            .parse()
-            .with_context(|| format!("{server} counts {answer:?} keys"))
+        answer.trim().parse().with_context(|| format!("{server} counts {answer:?} keys"))
     }
 
     /// The statistics of one pool, as the ambassador keeps them.
@@ -165,9 +154,7 @@ impl ShardedCache {
     /// No statistics, or none of this pool.
     pub fn pool_stats(&self, store: Store) -> Result<Value> {
         let mut all: Value = json(&http::get(self.stats, "/stats")?)?;
-        let pool = all
-            .get_mut(store.pool())
-            .context("the pool is not in the statistics")?;
+        let pool = all.get_mut(store.pool()).context("the pool is not in the statistics")?;
         Ok(pool.take())
     }
 
@@ -177,9 +164,7 @@ impl ShardedCache {
     /// Those of [`ShardedCache::pool_stats`].
     pub fn ejections(&self, store: Store) -> Result<u64> {
         let stats = self.pool_stats(store)?;
-        stats["server_ejects"]
-            .as_u64()
-            .context("no server_ejects in the statistics")
+        stats["server_ejects"].as_u64().context("no server_ejects in the statistics")
     }
 
     /// `docker <verb> <container of service>`: kill, start, pause, unpause, stop.
@@ -192,11 +177,6 @@ impl ShardedCache {
 }
 
 fn json<T: for<'a> Deserialize<'a>>(response: &http::Response) -> Result<T> {
-    ensure!(
-        response.status == 200,
-        "answered {}: {}",
-        response.status,
-        response.body
-    );
+    ensure!(response.status == 200, "answered {}: {}", response.status, response.body);
     serde_json::from_str(&response.body).with_context(|| format!("read {:?}", response.body))
 }

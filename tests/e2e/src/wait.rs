@@ -30,10 +30,7 @@ pub fn until<T>(
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "polls a condition that has a deadline"
-)]
+#[expect(clippy::disallowed_methods, reason = "polls a condition that has a deadline")]
 fn pause() {
     std::thread::sleep(PAUSE);
 }

@@ -105,15 +105,8 @@ impl Bench {
     /// How long a cell takes. Five seconds hold at least 100,000 requests, and make what one tick
     /// of accounting may miss 0.1 %.
     fn window(&self) -> Window {
-        let [warm, measured] = if self.options.quick {
-            [100, 400]
-        } else {
-            [500, 5_000]
-        };
-        Window {
-            warm: Duration::from_millis(warm),
-            measured: Duration::from_millis(measured),
-        }
+        let [warm, measured] = if self.options.quick { [100, 400] } else { [500, 5_000] };
+        Window { warm: Duration::from_millis(warm), measured: Duration::from_millis(measured) }
     }
 
     /// Lines for the head of the report: machine, programs, method, command.
@@ -123,15 +116,9 @@ impl Bench {
             (None, true) => " --quick".to_owned(),
             (None, false) => String::new(),
         };
-        let only = self
-            .options
-            .only
-            .iter()
-            .map(|name| format!(" --only {name}"));
+        let only = self.options.only.iter().map(|name| format!(" --only {name}"));
         let only: String = only.collect();
-        let mut head = vec![format!(
-            "Command: `cargo xtask bench {IMAGE}{command}{only}`"
-        )];
+        let mut head = vec![format!("Command: `cargo xtask bench {IMAGE}{command}{only}`")];
         head.extend(machine::describe());
         head.push(format!(
             "Programs: {}; {}; {}",
@@ -139,15 +126,8 @@ impl Bench {
             machine::version_of("redis-server", "--version"),
             machine::version_of("memcached", "-V"),
         ));
-        let ours = self
-            .ours
-            .strip_prefix(root())
-            .ok()
-            .or(self.ours.file_name().map(Path::new));
-        head.push(format!(
-            "Binary: `{}`",
-            ours.unwrap_or(&self.ours).display()
-        ));
+        let ours = self.ours.strip_prefix(root()).ok().or(self.ours.file_name().map(Path::new));
+        head.push(format!("Binary: `{}`", ours.unwrap_or(&self.ours).display()));
         let window = self.window();
         if self.options.soak.is_none() {
             head.push(format!("Cores: {}", self.layout.describe()));
@@ -169,10 +149,7 @@ fn check_names(options: &Options) -> Result<()> {
     let known: Vec<&str> = GROUPS.into_iter().chain(workloads).collect();
     for name in &options.only {
         if !known.contains(&name.as_str()) {
-            bail!(
-                "no group or workload {name}; there are: {}",
-                known.join(", ")
-            );
+            bail!("no group or workload {name}; there are: {}", known.join(", "));
         }
     }
     Ok(())
@@ -181,14 +158,7 @@ fn check_names(options: &Options) -> Result<()> {
 /// A program in the folders where Debian puts it: `nutcracker` is in one that only root's search
 /// path has.
 fn find(program: &str) -> Result<PathBuf> {
-    let folders = [
-        "/usr/local/bin",
-        "/usr/bin",
-        "/bin",
-        "/usr/local/sbin",
-        "/usr/sbin",
-        "/sbin",
-    ];
+    let folders = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
     folders
         .iter()
         .map(|folder| Path::new(folder).join(program))

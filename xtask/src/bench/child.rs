@@ -44,10 +44,7 @@ impl Port {
         bind(&held, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).context("reserve a port")?;
         let address: SocketAddrAny = getsockname(&held)?;
         let address = SocketAddrV4::try_from(address).context("read the reserved port")?;
-        Ok(Self {
-            number: address.port(),
-            _held: held,
-        })
+        Ok(Self { number: address.port(), _held: held })
     }
 
     pub(crate) fn number(&self) -> u16 {
@@ -78,11 +75,7 @@ impl Child {
             .stderr(output)
             .spawn()
             .with_context(|| format!("start {}", program.display()))?;
-        Ok(Self {
-            name: name.to_owned(),
-            process,
-            log,
-        })
+        Ok(Self { name: name.to_owned(), process, log })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -95,11 +88,7 @@ impl Child {
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             self.ensure_running()?;
             if Instant::now() > deadline {
-                bail!(
-                    "{} does not listen on {port}: {}",
-                    self.name,
-                    self.last_words()
-                );
+                bail!("{} does not listen on {port}: {}", self.name, self.last_words());
             }
             pause(LOOK_EVERY);
         }

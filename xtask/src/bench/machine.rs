@@ -24,15 +24,11 @@ impl Layout {
     /// First core against the others.
     pub(crate) fn new() -> Result<Self> {
         let allowed = sched_getaffinity(None).context("read the CPU affinity")?;
-        let all: Vec<usize> = (0..CpuSet::MAX_CPU)
-            .filter(|core| allowed.is_set(*core))
-            .collect();
+        let all: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
         match all.split_first() {
-            Some((first, rest)) if !rest.is_empty() => Ok(Self {
-                tested: vec![*first],
-                rest: rest.to_vec(),
-                all: all.clone(),
-            }),
+            Some((first, rest)) if !rest.is_empty() => {
+                Ok(Self { tested: vec![*first], rest: rest.to_vec(), all: all.clone() })
+            }
             _ => bail!("two cores are needed: one under test and one for the load"),
         }
     }
@@ -40,11 +36,7 @@ impl Layout {
     /// Cores for a test of two threads: `(tested, rest)`. Below four cores there is no room beside
     /// two busy threads, so all share all, and what is seen is bound by that.
     pub(crate) fn for_two(&self) -> (&[usize], &[usize]) {
-        if self.all.len() >= 4 {
-            self.all.split_at(2)
-        } else {
-            (&self.all, &self.all)
-        }
+        if self.all.len() >= 4 { self.all.split_at(2) } else { (&self.all, &self.all) }
     }
 
     /// The assignment in words.
@@ -80,10 +72,7 @@ pub(crate) fn raise_open_files(wanted: u64) -> u64 {
     let hard = limit.maximum.unwrap_or(u64::MAX);
     // Only root may raise the hard limit; the second attempt is for everyone else.
     for (current, maximum) in [(wanted, wanted.max(hard)), (wanted.min(hard), hard)] {
-        let raised = Rlimit {
-            current: Some(current),
-            maximum: Some(maximum),
-        };
+        let raised = Rlimit { current: Some(current), maximum: Some(maximum) };
         if now < current && setrlimit(Resource::Nofile, raised).is_ok() {
             return current;
         }
@@ -92,10 +81,7 @@ pub(crate) fn raise_open_files(wanted: u64) -> u64 {
 }
 
 /// Lets time pass where time itself is what the measurement needs: to settle, or to stall.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "there is no condition to wait for"
-)]
+#[expect(clippy::disallowed_methods, reason = "there is no condition to wait for")]
 pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
@@ -106,19 +92,12 @@ pub(crate) fn describe() -> Vec<String> {
     let processor = read("/proc/cpuinfo");
     let field = |name: &str| {
         let line = processor.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_once(": "))
-            .map_or("unknown", |(_, value)| value)
+        line.and_then(|line| line.split_once(": ")).map_or("unknown", |(_, value)| value)
     };
-    let cores = processor
-        .lines()
-        .filter(|line| line.starts_with("processor"))
-        .count();
+    let cores = processor.lines().filter(|line| line.starts_with("processor")).count();
     let virtual_machine = processor.contains(" hypervisor ");
     let memory = read("/proc/meminfo");
-    let kilobytes = memory
-        .split_whitespace()
-        .nth(1)
-        .and_then(|value| value.parse::<u64>().ok());
+    let kilobytes = memory.split_whitespace().nth(1).and_then(|value| value.parse::<u64>().ok());
     vec![
         format!(
             "CPU: {} (family {}, model {}), {cores} cores{}",
@@ -143,9 +122,5 @@ pub(crate) fn version_of(program: &str, flag: &str) -> String {
     };
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    said.lines()
-        .next()
-        .unwrap_or("version unknown")
-        .trim()
-        .to_owned()
+    said.lines().next().unwrap_or("version unknown").trim().to_owned()
 }

@@ -37,12 +37,7 @@ struct Bar {
 impl Report {
     /// A report with lines about machine, programs and method.
     pub(crate) fn new(title: &str, head: Vec<String>) -> Self {
-        Self {
-            title: title.to_owned(),
-            head,
-            sections: Vec::new(),
-            bars: Vec::new(),
-        }
+        Self { title: title.to_owned(), head, sections: Vec::new(), bars: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, section: Section) {
@@ -51,24 +46,12 @@ impl Report {
 
     /// A figure that must not exceed a limit.
     pub(crate) fn at_most(&mut self, what: &str, limit: f64, found: f64, unit: &str) {
-        self.bar(
-            what,
-            &format!("≤ {limit}{unit}"),
-            found,
-            unit,
-            found <= limit,
-        );
+        self.bar(what, &format!("≤ {limit}{unit}"), found, unit, found <= limit);
     }
 
     /// A figure that must reach a limit.
     pub(crate) fn at_least(&mut self, what: &str, limit: f64, found: f64, unit: &str) {
-        self.bar(
-            what,
-            &format!("≥ {limit}{unit}"),
-            found,
-            unit,
-            found >= limit,
-        );
+        self.bar(what, &format!("≥ {limit}{unit}"), found, unit, found >= limit);
     }
 
     fn bar(&mut self, what: &str, limit: &str, found: f64, unit: &str, met: bool) {
@@ -145,11 +128,7 @@ impl Section {
             .map(|index| {
                 let cells = self.rows.iter().filter_map(|row| row.get(index));
                 let cells = cells.chain([&self.columns[index]]);
-                cells
-                    .map(|cell| cell.chars().count())
-                    .max()
-                    .unwrap_or(3)
-                    .max(3)
+                cells.map(|cell| cell.chars().count()).max().unwrap_or(3).max(3)
             })
             .collect();
         let line = |cells: &[String]| {

@@ -21,11 +21,7 @@ impl Series {
         let highest = self.0.iter().copied().fold(f64::MIN, f64::max);
         let lowest = self.0.iter().copied().fold(f64::MAX, f64::min);
         let median = self.median();
-        if median > 0.0 {
-            (highest - lowest) / median * 100.0
-        } else {
-            0.0
-        }
+        if median > 0.0 { (highest - lowest) / median * 100.0 } else { 0.0 }
     }
 }
 

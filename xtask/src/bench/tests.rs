@@ -16,15 +16,9 @@ fn durations_carry_their_unit() {
 fn a_part_of_the_results_is_not_written() {
     let whole = Options::default();
     assert!(whole.document().is_some());
-    let part = Options {
-        only: vec!["cpu".into()],
-        ..Options::default()
-    };
+    let part = Options { only: vec!["cpu".into()], ..Options::default() };
     assert_eq!(part.document(), None);
-    let short = Options {
-        soak: Some(Duration::from_secs(60)),
-        ..Options::default()
-    };
+    let short = Options { soak: Some(Duration::from_secs(60)), ..Options::default() };
     assert_eq!(short.document(), None);
     assert!(part.wants("cpu", "get-1") && !part.wants("memory", "idle"));
 }

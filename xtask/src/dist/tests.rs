@@ -29,13 +29,7 @@ fn this_test_itself_is_dynamic() {
 #[test]
 fn what_is_no_elf_file_is_not_static() {
     let whole = elf(&[1, 2]);
-    for bytes in [
-        &b""[..],
-        b"#!/bin/sh",
-        &whole[..64],
-        &whole[..122],
-        &elf(&[]),
-    ] {
+    for bytes in [&b""[..], b"#!/bin/sh", &whole[..64], &whole[..122], &elf(&[])] {
         assert!(!is_static(bytes), "{bytes:?}");
     }
 }

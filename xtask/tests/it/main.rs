@@ -24,17 +24,10 @@ fn files() -> Vec<String> {
         .current_dir(root())
         .output()
         .expect("git lists the files");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("paths are UTF-8");
     // A file deleted but not yet staged is still listed.
-    text.lines()
-        .filter(|path| root().join(path).is_file())
-        .map(str::to_owned)
-        .collect()
+    text.lines().filter(|path| root().join(path).is_file()).map(str::to_owned).collect()
 }
 
 /// The images: the folders of `images/`, sorted.

@@ -11,10 +11,7 @@ fn every_crate_is_named_as_its_folder() {
         let name = folder.rsplit('/').next().expect("a folder");
         // A crate of fuzz targets belongs to the crate around it.
         if name != "fuzz" {
-            assert!(
-                read(&path).contains(&format!("\nname = \"{name}\"\n")),
-                "{path}"
-            );
+            assert!(read(&path).contains(&format!("\nname = \"{name}\"\n")), "{path}");
         }
     }
 }
@@ -22,12 +19,8 @@ fn every_crate_is_named_as_its_folder() {
 #[test]
 fn every_dockerfile_has_an_image() {
     let files = files();
-    let dockerfiles = files
-        .iter()
-        .filter_map(|path| path.strip_prefix("Dockerfile."));
-    let named: Vec<&str> = dockerfiles
-        .filter(|name| !name.starts_with("build"))
-        .collect();
+    let dockerfiles = files.iter().filter_map(|path| path.strip_prefix("Dockerfile."));
+    let named: Vec<&str> = dockerfiles.filter(|name| !name.starts_with("build")).collect();
     assert_eq!(named, images());
 }
 
@@ -45,10 +38,7 @@ fn dockerfiles_are_alike_but_for_the_name() {
             format!("ENTRYPOINT [\"/{image}\"]"),
             format!("HEALTHCHECK --interval=5s --timeout=3s --retries=3 {health}"),
         ] {
-            assert!(
-                text.lines().any(|it| it == line),
-                "Dockerfile.{image} lacks: {line}"
-            );
+            assert!(text.lines().any(|it| it == line), "Dockerfile.{image} lacks: {line}");
         }
         for word in ["# syntax", "--chmod", "--mount", "RUN "] {
             assert!(!text.contains(word), "Dockerfile.{image} has {word}");
@@ -61,14 +51,10 @@ fn every_image_is_shown_in_a_recipe_and_told_of_in_the_readme() {
     let readme = read("README.md");
     for image in images() {
         let service = format!("\n  {image}:\n");
-        let shown = recipes()
-            .iter()
-            .any(|it| read(&format!("compose/{it}.yml")).contains(&service));
+        let shown =
+            recipes().iter().any(|it| read(&format!("compose/{it}.yml")).contains(&service));
         assert!(shown, "no recipe has a service {image}");
-        assert!(
-            readme.contains(&format!("[`{image}`](images/{image}/README.md)")),
-            "{image}"
-        );
+        assert!(readme.contains(&format!("[`{image}`](images/{image}/README.md)")), "{image}");
         read(&format!("images/{image}/README.md"));
     }
 }

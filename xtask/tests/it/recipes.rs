@@ -45,16 +45,12 @@ fn containers(pod: &Value) -> Vec<Value> {
 /// The default of `${VARIABLE:-default}`, or the whole.
 fn image(service: &Value) -> String {
     let text = service["image"].as_str().expect("an image");
-    let default = text
-        .split_once(":-")
-        .and_then(|(_, rest)| rest.strip_suffix('}'));
+    let default = text.split_once(":-").and_then(|(_, rest)| rest.strip_suffix('}'));
     default.unwrap_or(text).to_owned()
 }
 
 fn assert_tag(image: &str) {
-    let (name, tag) = image
-        .rsplit_once(':')
-        .unwrap_or_else(|| panic!("{image} has no tag"));
+    let (name, tag) = image.rsplit_once(':').unwrap_or_else(|| panic!("{image} has no tag"));
     assert_ne!(tag, "latest", "{image}");
     if images().iter().any(|own| own == name) {
         assert_eq!(tag, VERSION, "{image} is not of this version");
@@ -88,10 +84,7 @@ fn two_copies_of_a_recipe_do_not_fight_for_a_port() {
         for (name, service) in services(&recipe) {
             for port in service["ports"].as_array().into_iter().flatten() {
                 let port = port.as_str().expect("a port as text");
-                assert!(
-                    port.starts_with("127.0.0.1::"),
-                    "{recipe}: {name} publishes {port}"
-                );
+                assert!(port.starts_with("127.0.0.1::"), "{recipe}: {name} publishes {port}");
             }
         }
     }
@@ -108,19 +101,9 @@ fn pods_are_hardened_limited_and_watched() {
                 let name = &container["name"];
                 let context = &container["securityContext"];
                 assert_eq!(context["readOnlyRootFilesystem"], true, "{recipe}: {name}");
-                assert_eq!(
-                    context["allowPrivilegeEscalation"], false,
-                    "{recipe}: {name}"
-                );
-                assert_eq!(
-                    context["capabilities"]["drop"],
-                    json!(["ALL"]),
-                    "{recipe}: {name}"
-                );
-                assert!(
-                    container["resources"]["limits"].is_object(),
-                    "{recipe}: {name}"
-                );
+                assert_eq!(context["allowPrivilegeEscalation"], false, "{recipe}: {name}");
+                assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{recipe}: {name}");
+                assert!(container["resources"]["limits"].is_object(), "{recipe}: {name}");
                 assert!(container["livenessProbe"].is_object(), "{recipe}: {name}");
                 assert!(container["readinessProbe"].is_object(), "{recipe}: {name}");
                 assert_tag(container["image"].as_str().expect("an image"));
@@ -137,10 +120,8 @@ fn compose_and_kubernetes_run_the_same_containers() {
             Some((base, number)) if number.parse::<u32>().is_ok() => base.to_owned(),
             _ => name.to_owned(),
         };
-        let composed: BTreeSet<_> = services(&recipe)
-            .iter()
-            .map(|(name, it)| (base(name), image(it)))
-            .collect();
+        let composed: BTreeSet<_> =
+            services(&recipe).iter().map(|(name, it)| (base(name), image(it))).collect();
         let deployed: BTreeSet<_> = pods(&recipe)
             .iter()
             .flat_map(containers)
@@ -159,12 +140,8 @@ fn sharded_cache_has_one_configuration() {
     let composed: Value = serde_saphyr::from_str(&read("compose/sharded-cache/nutcracker.yml"))
         .expect("the recipe's configuration");
     let maps = manifests("sharded-cache");
-    let map = maps
-        .iter()
-        .find(|it| it["metadata"]["name"] == "ambassador-proxy");
-    let text = map.expect("a ConfigMap")["data"]["nutcracker.yml"]
-        .as_str()
-        .expect("text");
+    let map = maps.iter().find(|it| it["metadata"]["name"] == "ambassador-proxy");
+    let text = map.expect("a ConfigMap")["data"]["nutcracker.yml"].as_str().expect("text");
     // The only difference: a pod's name is followed by its headless Service's.
     let text = text.replace(".memcached:", ":").replace(".redis:", ":");
     let deployed: Value = serde_saphyr::from_str(&text).expect("the ConfigMap's configuration");

@@ -21,14 +21,8 @@ fn every_document_has_one_title() {
 #[test]
 fn no_file_speaks_of_a_machine_or_of_unfinished_work() {
     // Put together here, so that this file does not contain them.
-    let words = [
-        ["/wo", "rk/"],
-        ["/ro", "ot/"],
-        ["/ho", "me/"],
-        ["/Use", "rs/"],
-        ["FIX", "ME"],
-    ]
-    .map(|halves| halves.concat());
+    let words = [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"], ["/Use", "rs/"], ["FIX", "ME"]]
+        .map(|halves| halves.concat());
     let todo = ["TO", "DO"].concat();
     for path in files() {
         // Binary files have no words.
@@ -36,10 +30,7 @@ fn no_file_speaks_of_a_machine_or_of_unfinished_work() {
             continue;
         };
         for (number, line) in text.lines().enumerate() {
-            let found = words
-                .iter()
-                .chain([&todo])
-                .find(|word| line.contains(word.as_str()));
+            let found = words.iter().chain([&todo]).find(|word| line.contains(word.as_str()));
             assert_eq!(found, None, "{path}:{}: {line}", number + 1);
         }
     }
@@ -48,18 +39,11 @@ fn no_file_speaks_of_a_machine_or_of_unfinished_work() {
 #[test]
 fn sources_keep_the_rules_that_no_lint_checks() {
     for path in files().iter().filter(|path| path.ends_with(".rs")) {
-        assert!(
-            !path.ends_with("/mod.rs"),
-            "{path}: modules are foo.rs and foo/"
-        );
+        assert!(!path.ends_with("/mod.rs"), "{path}: modules are foo.rs and foo/");
         for (number, line) in read(path).lines().enumerate() {
             let line = line.trim_start();
             for attribute in ["#[ignore", "#[should_panic", "#[allow", "#![allow"] {
-                assert!(
-                    !line.starts_with(attribute),
-                    "{path}:{}: {line}",
-                    number + 1
-                );
+                assert!(!line.starts_with(attribute), "{path}:{}: {line}", number + 1);
             }
         }
     }
@@ -74,12 +58,7 @@ fn lines_end_cleanly() {
         let text = read(path);
         assert!(text.ends_with('\n'), "{path} ends within a line");
         for (number, line) in text.lines().enumerate() {
-            assert_eq!(
-                line,
-                line.trim_end(),
-                "{path}:{} ends in blanks",
-                number + 1
-            );
+            assert_eq!(line, line.trim_end(), "{path}:{} ends in blanks", number + 1);
         }
     }
 }

@@ -19,14 +19,7 @@ use crate::timestamp::rfc3339;
 use crate::{API_VERSION, duration, network};
 
 /// What this version of the contract can do; later parts add their word.
-const CAPABILITIES: &[&str] = &[
-    "config",
-    "lifecycle",
-    "log-level",
-    "logs",
-    "metrics",
-    "network",
-];
+const CAPABILITIES: &[&str] = &["config", "lifecycle", "log-level", "logs", "metrics", "network"];
 
 /// `PUT /mgmt/v1/log-level`.
 #[derive(Deserialize)]
@@ -75,11 +68,7 @@ async fn config(State(core): Shared) -> Json<Value> {
 }
 
 async fn network_counters(State(core): Shared) -> Json<Value> {
-    let traffic = core
-        .network
-        .as_ref()
-        .map(|network| network.snapshot())
-        .unwrap_or_default();
+    let traffic = core.network.as_ref().map(|network| network.snapshot()).unwrap_or_default();
     Json(json!({"traffic": traffic, "host": network::host()}))
 }
 
@@ -98,10 +87,9 @@ async fn set_level(
     let change = match json {
         true => serde_json::from_slice(&body)
             .map_err(|error| Problem::bad_request(format!("reading the body: {error}")))?,
-        false => LevelChange {
-            filter: String::from_utf8_lossy(&body).trim().to_owned(),
-            stays: None,
-        },
+        false => {
+            LevelChange { filter: String::from_utf8_lossy(&body).trim().to_owned(), stays: None }
+        }
     };
     let stays = change.stays.as_deref().map(duration::parse).transpose();
     let stays = stays.map_err(|error| Problem::bad_request(format!("for: {error}")))?;
@@ -112,9 +100,7 @@ async fn set_level(
 }
 
 async fn reset_level(State(core): Shared) -> Result<Json<Value>, Problem> {
-    core.logs
-        .reset_level()
-        .map_err(|error| Problem::conflict(error.to_string()))?;
+    core.logs.reset_level().map_err(|error| Problem::conflict(error.to_string()))?;
     Ok(Json(level_json(&core)))
 }
 

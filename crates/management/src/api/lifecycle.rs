@@ -57,14 +57,7 @@ async fn shutdown(State(core): Shared, body: Bytes) -> Answer {
         body => serde_json::from_slice(body)
             .map_err(|error| Problem::bad_request(format!("reading the body: {error}")))?,
     };
-    ask(
-        &core,
-        if wanted.force {
-            Request::Force
-        } else {
-            Request::Shutdown
-        },
-    )
+    ask(&core, if wanted.force { Request::Force } else { Request::Shutdown })
 }
 
 /// 202 when it changes something, 200 when it was so already, 409 when it makes no sense.

@@ -57,11 +57,7 @@ async fn logs(
     Query(wanted): Query<Wanted>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let filter = wanted
-        .filter
-        .as_deref()
-        .map(str::parse::<Targets>)
-        .transpose();
+    let filter = wanted.filter.as_deref().map(str::parse::<Targets>).transpose();
     let filter = filter.map_err(|error| Problem::bad_request(format!("filter: {error}")))?;
     let follow = match wanted.follow.as_deref() {
         None | Some("0" | "false") => false,
@@ -79,12 +75,10 @@ async fn logs(
     let mut cursor = ring.tail(wanted.tail.unwrap_or(TAIL_DEFAULT), filter);
     let body = match follow {
         true => {
-            let place = Arc::clone(&core.log_streams)
-                .try_acquire_owned()
-                .map_err(|_| {
-                    let detail = format!("{LOG_STREAMS_MAX} streams are open already");
-                    Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).header(RETRY_AFTER, "5")
-                })?;
+            let place = Arc::clone(&core.log_streams).try_acquire_owned().map_err(|_| {
+                let detail = format!("{LOG_STREAMS_MAX} streams are open already");
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).header(RETRY_AFTER, "5")
+            })?;
             // One chunk in hand, one waiting: what a slow reader holds beyond the ring.
             let (sender, receiver) = mpsc::channel(1);
             core.tasks.spawn(async move {
@@ -148,11 +142,7 @@ fn frame(bytes: &mut Vec<u8>, framing: Framing, line: &str) {
         bytes.extend_from_slice(b"data: ");
     }
     bytes.extend_from_slice(line.as_bytes());
-    let end: &[u8] = if framing == Framing::Events {
-        b"\n\n"
-    } else {
-        b"\n"
-    };
+    let end: &[u8] = if framing == Framing::Events { b"\n\n" } else { b"\n" };
     bytes.extend_from_slice(end);
 }
 
@@ -169,8 +159,6 @@ impl hyper::body::Body for Chunks {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0
-            .poll_recv(context)
-            .map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+        self.0.poll_recv(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
     }
 }

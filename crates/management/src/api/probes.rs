@@ -45,21 +45,12 @@ async fn readyz(State(core): Shared) -> Response {
 
 async fn startupz(State(core): Shared) -> Response {
     let started = core.was_ready();
-    answer(
-        started,
-        json!({"status": if started { "pass" } else { "fail" }}),
-    )
+    answer(started, json!({"status": if started { "pass" } else { "fail" }}))
 }
 
 async fn metrics(State(core): Shared) -> Response {
     match crate::metrics::render(&core) {
-        Ok(page) => (
-            [(
-                header::CONTENT_TYPE,
-                "text/plain; version=0.0.4; charset=utf-8",
-            )],
-            page,
-        )
+        Ok(page) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
             .into_response(),
         Err(error) => {
             let detail = format!("writing the metrics: {error}");
@@ -69,10 +60,6 @@ async fn metrics(State(core): Shared) -> Response {
 }
 
 fn answer(good: bool, body: Value) -> Response {
-    let status = if good {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }

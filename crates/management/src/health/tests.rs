@@ -4,22 +4,14 @@ use super::*;
 
 fn check(name: &str, critical: Critical, ask: impl Fn() -> CheckFuture + Send + 'static) -> Check {
     let (interval, timeout) = (Duration::from_secs(5), Duration::from_secs(1));
-    Check {
-        name: name.to_owned(),
-        critical,
-        interval,
-        timeout,
-        ask: Box::new(ask),
-    }
+    Check { name: name.to_owned(), critical, interval, timeout, ask: Box::new(ask) }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_that_stops_is_named_after_the_stall() {
     let beats = Heartbeats::new(Duration::from_secs(10));
-    let (good, bad) = (
-        beats.register("good", Instant::now()),
-        beats.register("bad", Instant::now()),
-    );
+    let (good, bad) =
+        (beats.register("good", Instant::now()), beats.register("bad", Instant::now()));
     bad.beat();
     for _ in 0..11 {
         good.beat();
@@ -27,10 +19,7 @@ async fn a_heartbeat_that_stops_is_named_after_the_stall() {
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     good.beat();
-    assert_eq!(
-        beats.stalled(Instant::now()),
-        [("bad".to_owned(), Duration::from_secs(11))]
-    );
+    assert_eq!(beats.stalled(Instant::now()), [("bad".to_owned(), Duration::from_secs(11))]);
     bad.beat();
     assert_eq!(beats.stalled(Instant::now()), []);
     drop(bad);

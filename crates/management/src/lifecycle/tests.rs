@@ -33,10 +33,7 @@ fn an_idle_process_stops_at_once() {
     assert_eq!(machine.state(), State::Draining);
     assert_eq!(machine.next(ms(5), 0), Step::StopAccepting);
     assert_eq!(machine.next(ms(5), 0), Step::Close { in_flight: 0 });
-    assert_eq!(
-        machine.next(ms(6), 0),
-        Step::Finish(ExitReason::Stopped { in_flight: 0 })
-    );
+    assert_eq!(machine.next(ms(6), 0), Step::Finish(ExitReason::Stopped { in_flight: 0 }));
     assert_eq!(machine.state(), State::Stopped);
 }
 
@@ -45,19 +42,12 @@ fn work_in_flight_is_awaited_and_abandoned_at_the_end_of_the_budget() {
     let mut machine = running(1_000, true);
     machine.apply(ms(0), Request::Shutdown).unwrap();
     assert_eq!(machine.next(ms(0), 3), Step::Wait(Some(ms(250))));
-    assert_eq!(
-        machine.next(ms(249), 0),
-        Step::Wait(Some(ms(250))),
-        "idle, yet accepting"
-    );
+    assert_eq!(machine.next(ms(249), 0), Step::Wait(Some(ms(250))), "idle, yet accepting");
     assert_eq!(machine.next(ms(250), 3), Step::StopAccepting);
     assert_eq!(machine.next(ms(250), 3), Step::Wait(Some(ms(270))));
     assert_eq!(machine.next(ms(890), 3), Step::Wait(Some(ms(900))));
     assert_eq!(machine.next(ms(900), 2), Step::Close { in_flight: 2 });
-    assert_eq!(
-        machine.next(ms(901), 0),
-        Step::Finish(ExitReason::Stopped { in_flight: 2 })
-    );
+    assert_eq!(machine.next(ms(901), 0), Step::Finish(ExitReason::Stopped { in_flight: 2 }));
 }
 
 #[test]
@@ -77,10 +67,7 @@ fn the_second_signal_skips_the_pre_drain_and_the_third_aborts() {
 fn a_signal_after_a_posted_shutdown_is_the_first_signal() {
     let mut machine = running(30_000, true);
     machine.apply(ms(0), Request::Shutdown).unwrap();
-    assert_eq!(
-        machine.apply(ms(1), Request::StopSignal),
-        Ok(Taken::Already)
-    );
+    assert_eq!(machine.apply(ms(1), Request::StopSignal), Ok(Taken::Already));
     assert_eq!(machine.next(ms(1), 1), Step::Wait(Some(ms(5_000))));
 }
 
@@ -90,11 +77,7 @@ fn a_drain_is_undone_and_done_again() {
     assert_eq!(machine.apply(ms(0), Request::Drain), Ok(Taken::Now));
     assert_eq!(machine.apply(ms(0), Request::Drain), Ok(Taken::Already));
     assert_eq!(machine.next(ms(0), 1), Step::StopAccepting);
-    assert_eq!(
-        machine.next(ms(0), 0),
-        Step::Wait(None),
-        "a drain does not exit"
-    );
+    assert_eq!(machine.next(ms(0), 0), Step::Wait(None), "a drain does not exit");
     assert_eq!(machine.apply(ms(9), Request::Undrain), Ok(Taken::Now));
     assert_eq!(machine.state(), State::Running);
     assert_eq!(machine.next(ms(9), 0), Step::Undrain);
@@ -123,10 +106,7 @@ fn what_makes_no_sense_is_a_conflict() {
     let error = machine.apply(ms(0), Request::Undrain).unwrap_err();
     assert_eq!(error.to_string(), "cannot undrain while draining");
     assert_eq!(
-        machine
-            .apply(ms(0), Request::Drain)
-            .unwrap_err()
-            .to_string(),
+        machine.apply(ms(0), Request::Drain).unwrap_err().to_string(),
         "cannot drain while draining"
     );
 }
@@ -152,9 +132,7 @@ fn started_while_drained_counts_when_the_drain_is_undone() {
 #[test]
 fn force_and_failure_end_at_once_and_the_first_end_stands() {
     let mut machine = running(30_000, true);
-    machine
-        .apply(ms(0), Request::Fail("worker-0 ended".to_owned()))
-        .unwrap();
+    machine.apply(ms(0), Request::Fail("worker-0 ended".to_owned())).unwrap();
     machine.apply(ms(0), Request::Force).unwrap();
     let reason = ExitReason::Failed("worker-0 ended".to_owned());
     assert_eq!(machine.next(ms(0), 5), Step::Finish(reason));

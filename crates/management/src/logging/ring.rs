@@ -88,11 +88,7 @@ impl Ring {
     pub(crate) fn writer(&self, meta: Option<&Metadata<'_>>) -> RingWriter<'_> {
         let level = meta.map_or(Level::INFO, |meta| *meta.level());
         let target = meta.map_or_else(Box::default, |meta| Box::from(meta.target()));
-        RingWriter {
-            ring: self,
-            level,
-            target,
-        }
+        RingWriter { ring: self, level, target }
     }
 
     /// A place `tail` matching lines before the end.
@@ -145,11 +141,7 @@ impl Ring {
         };
         let mut inner = lock(&self.inner);
         inner.bytes += text.len() + LINE_OVERHEAD;
-        inner.lines.push_back(Line {
-            level,
-            target,
-            text,
-        });
+        inner.lines.push_back(Line { level, target, text });
         while inner.bytes > self.bytes_max {
             let Some(line) = inner.lines.pop_front() else {
                 break;
@@ -180,8 +172,7 @@ pub(crate) struct RingWriter<'a> {
 
 impl RingWriter<'_> {
     pub(crate) fn push(&mut self, line: &[u8]) {
-        self.ring
-            .push(self.level, std::mem::take(&mut self.target), line);
+        self.ring.push(self.level, std::mem::take(&mut self.target), line);
     }
 }
 

@@ -21,9 +21,7 @@ fn logging(filter: &str, ring_bytes: usize) -> Logging {
 }
 
 fn messages(logging: &Logging, tail: usize, filter: Option<&str>) -> Vec<String> {
-    let mut cursor = logging
-        .ring
-        .tail(tail, filter.map(|text| text.parse().unwrap()));
+    let mut cursor = logging.ring.tail(tail, filter.map(|text| text.parse().unwrap()));
     let mut all = Vec::new();
     while let Next::Line(line) = logging.ring.next(&mut cursor) {
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -106,30 +104,15 @@ fn filters_are_strict() {
 async fn a_level_reverts_when_its_time_is_over() {
     let logging = logging("info", 4096);
     let expiry = async {
-        logging
-            .set_level("debug", Some(Duration::from_mins(10)))
-            .unwrap();
+        logging.set_level("debug", Some(Duration::from_mins(10))).unwrap();
         tokio::time::sleep(Duration::from_secs(599)).await;
-        assert_eq!(
-            logging.level(),
-            ("debug".to_owned(), Some(Duration::from_secs(1)))
-        );
-        logging
-            .set_level("trace", Some(Duration::from_mins(1)))
-            .unwrap();
+        assert_eq!(logging.level(), ("debug".to_owned(), Some(Duration::from_secs(1))));
+        logging.set_level("trace", Some(Duration::from_mins(1))).unwrap();
         tokio::time::sleep(Duration::from_secs(59)).await;
-        assert_eq!(
-            logging.level().0,
-            "trace",
-            "a new time replaces the old one"
-        );
+        assert_eq!(logging.level().0, "trace", "a new time replaces the old one");
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(logging.level(), ("info".to_owned(), None));
-        assert!(
-            logging
-                .set_level("debug", Some(Duration::from_hours(25)))
-                .is_err()
-        );
+        assert!(logging.set_level("debug", Some(Duration::from_hours(25))).is_err());
         assert!(logging.set_level("nonsense", None).is_err());
         assert_eq!(logging.level().0, "info");
     };
@@ -153,10 +136,8 @@ fn a_rotated_file_is_opened_anew() {
     say("second");
     logging.reopen().unwrap();
     say("third");
-    let (old, new) = (
-        std::fs::read_to_string(&old).unwrap(),
-        std::fs::read_to_string(&path).unwrap(),
-    );
+    let (old, new) =
+        (std::fs::read_to_string(&old).unwrap(), std::fs::read_to_string(&path).unwrap());
     assert!(old.contains("first") && old.contains("second") && !old.contains("third"));
     assert!(new.contains("third") && !new.contains("second"));
 }

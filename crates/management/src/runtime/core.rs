@@ -131,11 +131,7 @@ impl Core {
     /// Readiness of the whole, and whether it ever was.
     pub(crate) fn readiness(&self) -> Status {
         let serving = self.state() == State::Running && self.is_ready();
-        let status = if serving {
-            self.outcomes.status()
-        } else {
-            Status::Fail
-        };
+        let status = if serving { self.outcomes.status() } else { Status::Fail };
         if status != Status::Fail {
             self.ever_ready.store(true, Ordering::Relaxed);
         }

@@ -78,10 +78,7 @@ impl Handle {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let guard = Guard {
-            core: Arc::clone(&self.core),
-            what: format!("task {name}"),
-        };
+        let guard = Guard { core: Arc::clone(&self.core), what: format!("task {name}") };
         self.core.tasks.spawn(async move {
             future.await;
             drop(guard);
@@ -97,16 +94,11 @@ impl Handle {
         name: &str,
         run: impl FnOnce() + Send + 'static,
     ) -> io::Result<JoinHandle<()>> {
-        let guard = Guard {
-            core: Arc::clone(&self.core),
-            what: format!("thread {name}"),
-        };
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                run();
-                drop(guard);
-            })
+        let guard = Guard { core: Arc::clone(&self.core), what: format!("thread {name}") };
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            run();
+            drop(guard);
+        })
     }
 
     /// Watches a thread that exists already. Its end is noticed within a tenth of the stall, 1 s.
@@ -116,14 +108,10 @@ impl Handle {
             let finished = thread.take_if(|thread| thread.is_finished())?;
             Some(finished.join().map(drop).map_err(|panic| {
                 let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-                text.or_else(|| panic.downcast_ref::<String>().cloned())
-                    .unwrap_or_default()
+                text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
             }))
         };
-        let watched = Watched {
-            name: name.to_owned(),
-            thread: Box::new(poll),
-        };
+        let watched = Watched { name: name.to_owned(), thread: Box::new(poll) };
         lock(&self.core.watched).push(watched);
     }
 

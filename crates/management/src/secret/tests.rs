@@ -18,22 +18,13 @@ fn a_secret_never_prints() {
 
 #[test]
 fn names_and_urls_are_the_second_net() {
-    for name in [
-        "api-token",
-        "redis_auth",
-        "PASSWORD",
-        "access-key",
-        "client-secret",
-    ] {
+    for name in ["api-token", "redis_auth", "PASSWORD", "access-key", "client-secret"] {
         assert!(secret_name(name), "{name}");
     }
     for name in ["admin-token-file", "key-path", "timeout", "author"] {
         assert!(!secret_name(name), "{name}");
     }
-    assert_eq!(
-        redact_text("a redis://u:p@h:1/x b http://h/"),
-        "a redis://***@h:1/x b http://h/"
-    );
+    assert_eq!(redact_text("a redis://u:p@h:1/x b http://h/"), "a redis://***@h:1/x b http://h/");
     assert_eq!(redact_text("redis://u:p@ss@h"), "redis://***@h");
     let nested = json!({"pools": [{"redis_auth": "x", "url": "a://u:p@h", "n": 1}], "key": null});
     let expected = json!({"pools": [{"redis_auth": {"set": true}, "url": "a://***@h", "n": 1}],

@@ -96,20 +96,14 @@ impl Effective {
     /// Where a flag's value was written, for a message about values that do not fit together.
     #[must_use]
     pub fn place(&self, name: &str) -> Place {
-        self.places
-            .get(name)
-            .cloned()
-            .unwrap_or(Place::Flag(name.to_owned()))
+        self.places.get(name).cloned().unwrap_or(Place::Flag(name.to_owned()))
     }
 
     /// The whole, redacted by type, then by name and shape.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let values: Map<String, Value> = self
-            .values
-            .iter()
-            .map(|(name, value)| (name.clone(), shown(name, value)))
-            .collect();
+        let values: Map<String, Value> =
+            self.values.iter().map(|(name, value)| (name.clone(), shown(name, value))).collect();
         let file = self.file.as_ref().map(|path| path.display().to_string());
         json!({"file": file, "values": values})
     }
@@ -120,10 +114,7 @@ impl Effective {
         layered: &Layered,
         file: Option<PathBuf>,
     ) -> Self {
-        let mut effective = Self {
-            file,
-            ..Self::default()
-        };
+        let mut effective = Self { file, ..Self::default() };
         for arg in settable(command) {
             let (id, Some(long)) = (arg.get_id().as_str(), arg.get_long()) else {
                 continue;
@@ -146,16 +137,7 @@ impl Effective {
             let secret = secret_type(arg) || secret_name(long);
             let value = current(arg, matches);
             let dynamic = long == "log";
-            effective.insert(
-                long,
-                EffectiveValue {
-                    value,
-                    source,
-                    line,
-                    secret,
-                    dynamic,
-                },
-            );
+            effective.insert(long, EffectiveValue { value, source, line, secret, dynamic });
         }
         effective
     }
@@ -208,13 +190,7 @@ impl EffectiveValue {
     /// A value an image adds itself, not secret.
     #[must_use]
     pub fn new(value: Value, source: Source) -> Self {
-        Self {
-            value,
-            source,
-            line: None,
-            secret: false,
-            dynamic: false,
-        }
+        Self { value, source, line: None, secret: false, dynamic: false }
     }
 
     /// The value as it may be shown in a log line.

@@ -50,23 +50,13 @@ impl ConfigError {
             shown.push('…');
         }
         let found = Some(crate::secret::redact_text(&shown));
-        Self {
-            place,
-            key: key.map(str::to_owned),
-            found,
-            expected: expected.into(),
-        }
+        Self { place, key: key.map(str::to_owned), found, expected: expected.into() }
     }
 
     /// A whole sentence about a place, where there is no value to show.
     #[must_use]
     pub fn message(place: Place, message: impl Into<String>) -> Self {
-        Self {
-            place,
-            key: None,
-            found: None,
-            expected: message.into(),
-        }
+        Self { place, key: None, found: None, expected: message.into() }
     }
 
     /// Where it is.

@@ -54,12 +54,7 @@ pub fn yaml_settings_file(path: &Path) -> Result<FileSettings, ConfigError> {
     let length = std::fs::metadata(path).map_err(failed)?.len();
     if length > FILE_BYTES_MAX {
         let expected = format!("at most {FILE_BYTES_MAX} bytes");
-        return Err(ConfigError::new(
-            place(),
-            None,
-            &length.to_string(),
-            expected,
-        ));
+        return Err(ConfigError::new(place(), None, &length.to_string(), expected));
     }
     yaml_settings(path, &std::fs::read_to_string(path).map_err(failed)?)
 }
@@ -70,10 +65,7 @@ pub fn yaml_settings_file(path: &Path) -> Result<FileSettings, ConfigError> {
 /// The text is not YAML, or a value is a mapping.
 pub fn yaml_settings(path: &Path, text: &str) -> Result<FileSettings, ConfigError> {
     let place = |line| Place::File(path.to_owned(), line);
-    let mut settings = FileSettings {
-        path: path.to_owned(),
-        values: BTreeMap::new(),
-    };
+    let mut settings = FileSettings { path: path.to_owned(), values: BTreeMap::new() };
     let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     if text.lines().all(blank) {
         return Ok(settings);
@@ -94,12 +86,7 @@ pub fn yaml_settings(path: &Path, text: &str) -> Result<FileSettings, ConfigErro
             Node::Null => continue,
             Node::Mapping => {
                 let expected = "a value or a list of values";
-                return Err(ConfigError::new(
-                    place(line),
-                    Some(&name),
-                    "a mapping",
-                    expected,
-                ));
+                return Err(ConfigError::new(place(line), Some(&name), "a mapping", expected));
             }
         };
         settings.values.insert(name, FileValue { values, line });

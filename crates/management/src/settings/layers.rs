@@ -23,11 +23,7 @@ impl Layered {
     pub(crate) fn argv(&self, argv: Vec<OsString>) -> Vec<OsString> {
         let mut argv = argv.into_iter();
         let program = argv.next();
-        program
-            .into_iter()
-            .chain(self.typed.iter().cloned())
-            .chain(argv)
-            .collect()
+        program.into_iter().chain(self.typed.iter().cloned()).chain(argv).collect()
     }
 }
 
@@ -52,18 +48,13 @@ pub(crate) fn read(
             continue;
         }
         let name = image.variable(long);
-        let variable = env
-            .get(&name)
-            .filter(|value| !value.is_empty() && !injected(&name, value));
+        let variable = env.get(&name).filter(|value| !value.is_empty() && !injected(&name, value));
         let (place, key, values) = match (variable, file.values.get(long)) {
             (Some(value), _) => {
                 let values = match arg.get_action() {
                     ArgAction::Append => {
                         let comma = arg.get_value_delimiter().unwrap_or(',');
-                        value
-                            .split(comma)
-                            .map(|item| item.trim().to_owned())
-                            .collect()
+                        value.split(comma).map(|item| item.trim().to_owned()).collect()
                     }
                     _ => vec![value],
                 };
@@ -75,11 +66,7 @@ pub(crate) fn read(
         let words = words(arg, &values)
             .and_then(|words| accepted(arg, &words).map(|()| words))
             .map_err(|(found, expected)| {
-                let found = if secret_type(arg) {
-                    "a secret"
-                } else {
-                    found.as_str()
-                };
+                let found = if secret_type(arg) { "a secret" } else { found.as_str() };
                 ConfigError::new(place.clone(), key, found, expected)
             })?;
         layered.places.insert(id.to_owned(), place);
@@ -94,9 +81,8 @@ pub(crate) fn unknown_variables(
     command: &Command,
     env: &dyn Strings,
 ) -> Vec<String> {
-    let known: Vec<String> = settable(command)
-        .filter_map(|arg| Some(image.variable(arg.get_long()?)))
-        .collect();
+    let known: Vec<String> =
+        settable(command).filter_map(|arg| Some(image.variable(arg.get_long()?))).collect();
     let mut names = env.names();
     names.sort();
     names
@@ -116,14 +102,10 @@ pub(crate) fn unknown_variables(
 /// Kubernetes puts `<SERVICE>_PORT=tcp://…` and its kin into every container of a namespace, and a
 /// service may well be named like the image.
 fn injected(name: &str, value: &str) -> bool {
-    let address = ["tcp://", "udp://", "sctp://"]
-        .iter()
-        .any(|start| value.starts_with(start));
+    let address = ["tcp://", "udp://", "sctp://"].iter().any(|start| value.starts_with(start));
     let service = name.contains("_SERVICE_HOST") || name.contains("_SERVICE_PORT");
-    let port = name.contains("_PORT_")
-        && ["_PROTO", "_PORT", "_ADDR"]
-            .iter()
-            .any(|e| name.ends_with(e));
+    let port =
+        name.contains("_PORT_") && ["_PROTO", "_PORT", "_ADDR"].iter().any(|e| name.ends_with(e));
     (address && name.contains("_PORT")) || service || port
 }
 
@@ -176,20 +158,13 @@ fn words(arg: &Arg, values: &[String]) -> Result<Vec<OsString>, Refusal> {
     let flag = || OsString::from(format!("--{long}"));
     let single = || match values {
         [value] => Ok(value.as_str()),
-        _ => Err((
-            format!("a list of {}", values.len()),
-            "one value".to_owned(),
-        )),
+        _ => Err((format!("a list of {}", values.len()), "one value".to_owned())),
     };
     match arg.get_action() {
         ArgAction::SetTrue | ArgAction::SetFalse => {
             let on = truth(single()?)?;
             let wanted = matches!(arg.get_action(), ArgAction::SetTrue);
-            Ok(if on == wanted {
-                vec![flag()]
-            } else {
-                Vec::new()
-            })
+            Ok(if on == wanted { vec![flag()] } else { Vec::new() })
         }
         ArgAction::Count => {
             let value = single()?;
@@ -198,10 +173,9 @@ fn words(arg: &Arg, values: &[String]) -> Result<Vec<OsString>, Refusal> {
                 .map_err(|_| (value.to_owned(), "a number from 0 to 255".to_owned()))?;
             Ok((0..count).map(|_| flag()).collect())
         }
-        ArgAction::Append => Ok(values
-            .iter()
-            .map(|value| OsString::from(format!("--{long}={value}")))
-            .collect()),
+        ArgAction::Append => {
+            Ok(values.iter().map(|value| OsString::from(format!("--{long}={value}"))).collect())
+        }
         _ => {
             let value = match arg.get_value_delimiter() {
                 Some(delimiter) => values.join(&delimiter.to_string()),
@@ -232,10 +206,7 @@ fn accepted(arg: &Arg, words: &[OsString]) -> Result<(), Refusal> {
     if let Some(delimiter) = arg.get_value_delimiter() {
         alone = alone.value_delimiter(delimiter);
     }
-    let command = Command::new("value")
-        .no_binary_name(true)
-        .disable_help_flag(true)
-        .arg(alone);
+    let command = Command::new("value").no_binary_name(true).disable_help_flag(true).arg(alone);
     let Err(error) = command.try_get_matches_from(words) else {
         return Ok(());
     };
@@ -250,10 +221,7 @@ fn accepted(arg: &Arg, words: &[OsString]) -> Result<(), Refusal> {
         Some(expected) => expected.to_owned(),
         None => {
             let name = arg.get_value_names().and_then(|names| names.first());
-            format!(
-                "{} ({reason})",
-                name.map_or("another value", |name| name.as_str())
-            )
+            format!("{} ({reason})", name.map_or("another value", |name| name.as_str()))
         }
     };
     Err((found, expected))

@@ -66,57 +66,33 @@ impl ValueEnum for LogFormat {
 /// The shared flags as clap arguments; their ids are their long names.
 pub(super) fn arguments(image: &Image) -> Vec<Arg> {
     let flag = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .value_name(value)
-            .help(help)
-            .help_heading("Shared by all images")
+        Arg::new(name).long(name).value_name(value).help(help).help_heading("Shared by all images")
     };
     vec![
         flag("config", "FILE", "Configuration file")
             .value_parser(clap::value_parser!(PathBuf))
             .value_hint(ValueHint::FilePath)
             .global(true),
-        flag(
-            "probe-addr",
-            "ADDR",
-            "Address of the probes, open and read-only",
-        )
-        .value_parser(address)
-        .default_value(format!("0.0.0.0:{}", image.probe_port))
-        .global(true),
+        flag("probe-addr", "ADDR", "Address of the probes, open and read-only")
+            .value_parser(address)
+            .default_value(format!("0.0.0.0:{}", image.probe_port))
+            .global(true),
         flag("admin-addr", "ADDR", "Address of the admin interface")
             .value_parser(address)
             .default_value(format!("127.0.0.1:{}", image.admin_port)),
-        flag(
-            "admin-socket",
-            "PATH",
-            "Unix socket of the admin interface, mode 0600",
-        )
-        .value_parser(clap::value_parser!(PathBuf)),
-        flag(
-            "admin-token-file",
-            "FILE",
-            "File with the bearer token of the admin interface",
-        )
-        .value_parser(clap::value_parser!(PathBuf)),
-        flag(
-            "log",
-            "FILTER",
-            "Log level, or directives such as info,hyper=warn",
-        )
-        .value_parser(filter)
-        .default_value("info"),
+        flag("admin-socket", "PATH", "Unix socket of the admin interface, mode 0600")
+            .value_parser(clap::value_parser!(PathBuf)),
+        flag("admin-token-file", "FILE", "File with the bearer token of the admin interface")
+            .value_parser(clap::value_parser!(PathBuf)),
+        flag("log", "FILTER", "Log level, or directives such as info,hyper=warn")
+            .value_parser(filter)
+            .default_value("info"),
         flag("log-format", "FORMAT", "Form of log lines")
             .value_parser(clap::value_parser!(LogFormat))
             .default_value("plain"),
-        flag(
-            "grace",
-            "DURATION",
-            "Time from the request to stop to the end of the process",
-        )
-        .value_parser(grace)
-        .default_value("30s"),
+        flag("grace", "DURATION", "Time from the request to stop to the end of the process")
+            .value_parser(grace)
+            .default_value("30s"),
     ]
 }
 
@@ -158,10 +134,7 @@ impl Shared {
             admin_token_file: path("admin-token-file"),
             log: matches.get_one::<String>("log").cloned().unwrap_or(own.log),
             log_format: matches.get_one("log-format").copied().unwrap_or_default(),
-            grace: matches
-                .get_one::<Duration>("grace")
-                .copied()
-                .unwrap_or(own.grace),
+            grace: matches.get_one::<Duration>("grace").copied().unwrap_or(own.grace),
             kubernetes: env.get("KUBERNETES_SERVICE_HOST").is_some(),
             no_color: env.get("NO_COLOR").is_some_and(|value| !value.is_empty()),
             warnings: Vec::new(),
@@ -180,18 +153,12 @@ impl Shared {
         }
         let key = matches!(admin_addr, Place::File(..)).then_some("admin-addr");
         let expected = "a loopback address, or a token file given with --admin-token-file";
-        Err(ConfigError::new(
-            admin_addr,
-            key,
-            &self.admin_addr.to_string(),
-            expected,
-        ))
+        Err(ConfigError::new(admin_addr, key, &self.admin_addr.to_string(), expected))
     }
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse()
-        .map_err(|_| "expected an address and a port, such as 127.0.0.1:9600 or [::1]:9600")
+    text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:9600 or [::1]:9600")
 }
 
 fn filter(text: &str) -> Result<String, String> {

@@ -22,9 +22,7 @@ impl Strings for ProcessEnvironment {
     }
 
     fn names(&self) -> Vec<String> {
-        std::env::vars_os()
-            .map(|(name, _)| name.to_string_lossy().into_owned())
-            .collect()
+        std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
     }
 }
 
@@ -40,9 +38,7 @@ impl Strings for BTreeMap<String, String> {
 
 impl Strings for &[(&str, &str)] {
     fn get(&self, name: &str) -> Option<String> {
-        self.iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| (*value).to_owned())
+        self.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
     }
 
     fn names(&self) -> Vec<String> {

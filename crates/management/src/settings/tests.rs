@@ -45,12 +45,8 @@ struct Own {
 }
 
 fn from(argv: &[&str], env: &[(&str, &str)], yaml: &str) -> Result<Invocation<Own>, LoadError> {
-    let argv = std::iter::once("example-image")
-        .chain(argv.iter().copied())
-        .map(OsString::from);
-    load(&IMAGE, command::<Own>(&IMAGE), argv, &env, |path| {
-        yaml_settings(path, yaml)
-    })
+    let argv = std::iter::once("example-image").chain(argv.iter().copied()).map(OsString::from);
+    load(&IMAGE, command::<Own>(&IMAGE), argv, &env, |path| yaml_settings(path, yaml))
 }
 
 fn program(argv: &[&str], env: &[(&str, &str)], yaml: &str) -> Loaded<Own> {
@@ -88,10 +84,7 @@ fn flags_win_over_variables_over_the_file_over_defaults() {
     assert_eq!(source("peer"), (Source::Env, None));
     assert_eq!(source("upstream"), (Source::File, Some(2)));
     assert_eq!(source("grace"), (Source::Default, None));
-    assert_eq!(
-        loaded.effective.file,
-        Some(PathBuf::from("/etc/example.yml"))
-    );
+    assert_eq!(loaded.effective.file, Some(PathBuf::from("/etc/example.yml")));
     assert_eq!(loaded.shared.config, loaded.effective.file);
     let env = [("EXAMPLE_IMAGE_TIMEOUT", "2s"), UP];
     let loaded = program(&["--config", "f"], &env, "timeout: 3s\n");
@@ -102,10 +95,7 @@ fn flags_win_over_variables_over_the_file_over_defaults() {
 #[test]
 fn an_empty_variable_is_unset() {
     let loaded = program(&[], &[UP, ("EXAMPLE_IMAGE_TIMEOUT", "")], "");
-    assert_eq!(
-        loaded.effective.get("timeout").unwrap().source,
-        Source::Default
-    );
+    assert_eq!(loaded.effective.get("timeout").unwrap().source, Source::Default);
 }
 
 #[test]
@@ -246,10 +236,7 @@ fn an_admin_address_beyond_loopback_needs_a_token() {
     );
     let token = ("EXAMPLE_IMAGE_ADMIN_TOKEN_FILE", "/run/token");
     let loaded = program(&[], &[UP, open, token], "");
-    assert_eq!(
-        loaded.shared.admin_token_file,
-        Some(PathBuf::from("/run/token"))
-    );
+    assert_eq!(loaded.shared.admin_token_file, Some(PathBuf::from("/run/token")));
 }
 
 #[test]
@@ -257,10 +244,7 @@ fn secrets_come_by_variable_or_file_and_are_never_shown() {
     let loaded = program(&[], &[UP, ("EXAMPLE_IMAGE_AUTH", "canary")], "");
     assert_eq!(loaded.args.auth.as_ref().unwrap().expose(), "canary");
     let shown = format!("{} {loaded:?}", loaded.effective.to_json());
-    assert!(
-        !loaded.effective.to_json().to_string().contains("canary"),
-        "{shown}"
-    );
+    assert!(!loaded.effective.to_json().to_string().contains("canary"), "{shown}");
     assert!(!format!("{:?}", loaded.args).contains("canary"));
     expect![[r#"{"dynamic":false,"secret":true,"set":true,"source":"env"}"#]]
         .assert_eq(&loaded.effective.to_json()["values"]["auth"].to_string());
@@ -300,23 +284,11 @@ fn a_health_check_needs_nothing_but_the_probe_address() {
         other => panic!("{other:?}"),
     };
     use crate::healthcheck::Kind::{Live, Ready};
-    assert_eq!(
-        asked(&["healthcheck"], &[], ""),
-        ("0.0.0.0:9601".to_owned(), Ready)
-    );
-    let env = [
-        ("EXAMPLE_IMAGE_PROBE_ADDR", "127.0.0.1:1"),
-        ("EXAMPLE_IMAGE_GRACE", "junk"),
-    ];
-    assert_eq!(
-        asked(&["healthcheck", "live"], &env, ""),
-        ("127.0.0.1:1".to_owned(), Live)
-    );
+    assert_eq!(asked(&["healthcheck"], &[], ""), ("0.0.0.0:9601".to_owned(), Ready));
+    let env = [("EXAMPLE_IMAGE_PROBE_ADDR", "127.0.0.1:1"), ("EXAMPLE_IMAGE_GRACE", "junk")];
+    assert_eq!(asked(&["healthcheck", "live"], &env, ""), ("127.0.0.1:1".to_owned(), Live));
     let file = ["--config", "f", "healthcheck"];
-    assert_eq!(
-        asked(&file, &[], "probe-addr: 127.0.0.1:2").0,
-        "127.0.0.1:2"
-    );
+    assert_eq!(asked(&file, &[], "probe-addr: 127.0.0.1:2").0, "127.0.0.1:2");
     assert_eq!(asked(&file, &[], "{ broken").0, "0.0.0.0:9601");
     let typed = ["healthcheck", "--probe-addr", "127.0.0.1:3"];
     assert_eq!(asked(&typed, &env, "").0, "127.0.0.1:3");
@@ -336,9 +308,7 @@ fn an_image_may_own_short_flags_and_add_subcommands() {
         .mut_arg("config", |a| a.short('c').visible_alias("conf-file"))
         .subcommand(Command::new("locate").arg(Arg::new("key")));
     let run = |argv: &[&str]| {
-        let argv = std::iter::once("e")
-            .chain(argv.iter().copied())
-            .map(OsString::from);
+        let argv = std::iter::once("e").chain(argv.iter().copied()).map(OsString::from);
         let env: &[(&str, &str)] = &[];
         match load::<Getopt>(&IMAGE, command.clone(), argv, &env, yaml_settings_path) {
             Ok(Invocation::Program(loaded)) => *loaded,
@@ -375,16 +345,8 @@ fn help_and_version_exit_with_0_and_name_the_variables() {
         format!("{:?}", std::process::ExitCode::SUCCESS)
     );
     let help = error.to_string();
-    assert!(
-        help.contains("[env: EXAMPLE_IMAGE_PROBE_ADDR] [default: 0.0.0.0:9601]"),
-        "{help}"
-    );
-    assert!(
-        from(&["--version"], &[], "")
-            .unwrap_err()
-            .to_string()
-            .contains("1.2.3")
-    );
+    assert!(help.contains("[env: EXAMPLE_IMAGE_PROBE_ADDR] [default: 0.0.0.0:9601]"), "{help}");
+    assert!(from(&["--version"], &[], "").unwrap_err().to_string().contains("1.2.3"));
 }
 
 #[test]

@@ -25,13 +25,7 @@ struct Args {
 #[test]
 fn no_endpoint_shows_a_secret_and_every_value_has_its_source() {
     let command = management::command::<Args>(&IMAGE);
-    let argv = [
-        "example-image",
-        "--config",
-        "/etc/e.yml",
-        "--probe-addr",
-        "127.0.0.1:0",
-    ];
+    let argv = ["example-image", "--config", "/etc/e.yml", "--probe-addr", "127.0.0.1:0"];
     let url = format!("redis://user:{CANARY}@host:6379/0");
     let env: &[(&str, &str)] = &[
         ("EXAMPLE_IMAGE_AUTH", CANARY),
@@ -40,12 +34,9 @@ fn no_endpoint_shows_a_secret_and_every_value_has_its_source() {
     ];
     let yaml = format!("# settings\ntimeout: 2s\napi-key: {CANARY}\n");
     let argv = argv.map(OsString::from);
-    let loaded = management::load::<Args>(&IMAGE, command, argv, &env, |path| {
-        yaml_settings(path, &yaml)
-    });
-    let Ok(Invocation::Program(loaded)) = loaded else {
-        panic!("{loaded:?}")
-    };
+    let loaded =
+        management::load::<Args>(&IMAGE, command, argv, &env, |path| yaml_settings(path, &yaml));
+    let Ok(Invocation::Program(loaded)) = loaded else { panic!("{loaded:?}") };
     assert_eq!(loaded.args.auth.as_ref().unwrap().expose(), CANARY);
     assert_eq!(loaded.args.upstream.as_ref(), Some(&url));
     assert_eq!(loaded.args.api_key.as_deref(), Some(CANARY));
@@ -74,19 +65,13 @@ fn no_endpoint_shows_a_secret_and_every_value_has_its_source() {
         values["admin-token-file"],
         json!({"value": null, "source": "default", "dynamic": false})
     );
-    assert_eq!(
-        values["pools"]["value"]["alpha"]["redis_auth"],
-        json!({"set": true})
-    );
+    assert_eq!(values["pools"]["value"]["alpha"]["redis_auth"], json!({"set": true}));
     let list = get(addr, "/mgmt/v1").json();
     for endpoint in list["endpoints"].as_array().unwrap() {
         let path = endpoint["path"].as_str().unwrap();
         for addr in [addr, handle.probe_addr()] {
             let answer = get(addr, path);
-            assert!(
-                !format!("{answer:?}").contains(CANARY),
-                "{path}: {answer:?}"
-            );
+            assert!(!format!("{answer:?}").contains(CANARY), "{path}: {answer:?}");
         }
     }
     let info = get(addr, "/mgmt/v1/info").json();

@@ -17,21 +17,12 @@ fn a_drain_is_undone() {
     assert_eq!(get(probe, "/readyz").status, 200);
     assert_eq!(post(admin, "/mgmt/v1/lifecycle/undrain", "").status, 409);
     let answer = post(admin, "/mgmt/v1/lifecycle/drain", "");
-    assert_eq!(
-        (answer.status, answer.json()["state"].as_str()),
-        (202, Some("draining"))
-    );
+    assert_eq!((answer.status, answer.json()["state"].as_str()), (202, Some("draining")));
     assert_eq!(get(probe, "/readyz").status, 503, "not ready at once");
     assert_eq!(get(probe, "/livez").status, 200);
     until("stopped accepting", || !work.accepting());
-    assert_eq!(
-        post(admin, "/mgmt/v1/lifecycle/drain", "").status,
-        200,
-        "so already"
-    );
-    until("main is running", || {
-        get(admin, "/mgmt/v1/lifecycle").json()["in_flight"] == 2
-    });
+    assert_eq!(post(admin, "/mgmt/v1/lifecycle/drain", "").status, 200, "so already");
+    until("main is running", || get(admin, "/mgmt/v1/lifecycle").json()["in_flight"] == 2);
     let shown = get(admin, "/mgmt/v1/lifecycle").json();
     assert_eq!(shown["grace_s"], 30.0);
     assert_eq!(shown["plan"]["pre_drain_s"], 0.0);
@@ -65,10 +56,7 @@ fn what_never_ends_is_abandoned_within_the_grace() {
     signals.send(Signal::Term).unwrap();
     assert_eq!(main.join().unwrap(), ExitReason::Stopped { in_flight: 3 });
     let logs = get(handle.admin_addr(), "/mgmt/v1/logs").body;
-    let line = logs
-        .lines()
-        .find(|line| line.contains("drain abandoned"))
-        .unwrap();
+    let line = logs.lines().find(|line| line.contains("drain abandoned")).unwrap();
     assert!(line.contains("\"in_flight\":3"), "{line}");
 }
 
@@ -97,17 +85,11 @@ fn a_forced_shutdown_and_the_alias() {
     handle.set_ready(true);
     let main = run_aside(&handle, &SharedWork::new(1));
     let admin = handle.admin_addr();
-    assert_eq!(
-        post(admin, "/mgmt/v1/lifecycle/shutdown", "{\"forse\":true}").status,
-        400
-    );
+    assert_eq!(post(admin, "/mgmt/v1/lifecycle/shutdown", "{\"forse\":true}").status, 400);
     assert_eq!(ask(admin, "GET", "/quitquitquit", &[], "").status, 405);
     assert_eq!(ask(admin, "POST", "/quitquitquit", &[], "").status, 202);
     assert_eq!(handle.state(), State::Draining);
-    assert_eq!(
-        post(admin, "/mgmt/v1/lifecycle/shutdown", "{\"force\":true}").status,
-        202
-    );
+    assert_eq!(post(admin, "/mgmt/v1/lifecycle/shutdown", "{\"force\":true}").status, 202);
     let reason = main.join().unwrap();
     assert_eq!((reason.code(), reason), (1, ExitReason::Aborted));
 }
@@ -117,10 +99,7 @@ fn a_stop_before_run_is_not_lost() {
     let (handle, signals) = start(builder(&shared()));
     signals.send(Signal::Term).unwrap();
     until("stopped", || handle.state() == State::Stopped);
-    assert_eq!(
-        handle.run(SharedWork::new(0)),
-        ExitReason::Stopped { in_flight: 0 }
-    );
+    assert_eq!(handle.run(SharedWork::new(0)), ExitReason::Stopped { in_flight: 0 });
 }
 
 #[test]
@@ -129,9 +108,7 @@ fn a_drain_before_run_is_handed_on() {
     let admin = handle.admin_addr();
     assert_eq!(post(admin, "/mgmt/v1/lifecycle/drain", "").status, 202);
     let work = SharedWork::new(0);
-    until("stepped", || {
-        get(admin, "/mgmt/v1/lifecycle").json()["accepting"] == false
-    });
+    until("stepped", || get(admin, "/mgmt/v1/lifecycle").json()["accepting"] == false);
     let main = run_aside(&handle, &work);
     until("told", || !work.accepting());
     handle.shutdown();
@@ -150,9 +127,7 @@ fn a_watched_task_or_thread_that_ends_ends_the_process() {
         assert_eq!(reason.code(), 1);
         assert_eq!(get(handle.probe_addr(), "/livez").status, 503);
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     failed("task resolver ended", &|handle| {
         runtime.block_on(async { handle.spawn("resolver", async {}).await.unwrap() });
     });
@@ -163,15 +138,9 @@ fn a_watched_task_or_thread_that_ends_ends_the_process() {
         runtime.block_on(tokio::task::yield_now());
     });
     failed("thread worker-0 ended", &|handle| {
-        handle
-            .spawn_thread("worker-0", || {})
-            .unwrap()
-            .join()
-            .unwrap();
+        handle.spawn_thread("worker-0", || {}).unwrap().join().unwrap();
     });
-    failed("thread worker-1 ended", &|handle| {
-        handle.watch("worker-1", std::thread::spawn(|| 5))
-    });
+    failed("thread worker-1 ended", &|handle| handle.watch("worker-1", std::thread::spawn(|| 5)));
     failed("no disk left", &|handle| handle.fail("no disk left"));
 }
 
@@ -181,11 +150,7 @@ fn a_task_may_end_once_the_process_is_asked_to_stop() {
     let work = SharedWork::new(1);
     let main = run_aside(&handle, &work);
     handle.shutdown();
-    handle
-        .spawn_thread("worker", || {})
-        .unwrap()
-        .join()
-        .unwrap();
+    handle.spawn_thread("worker", || {}).unwrap().join().unwrap();
     work.0.in_flight.store(0, Ordering::SeqCst);
     assert_eq!(main.join().unwrap(), ExitReason::Stopped { in_flight: 0 });
 }

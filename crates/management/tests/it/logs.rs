@@ -16,26 +16,16 @@ fn tail_and_filter_choose_lines() {
         tracing::warn!(target: "test", "warned");
     });
     let answer = get(handle.admin_addr(), "/mgmt/v1/logs?tail=2&filter=test=info");
-    assert_eq!(
-        answer.header("content-type").unwrap(),
-        "application/x-ndjson"
-    );
-    let lines: Vec<serde_json::Value> = answer
-        .body
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    assert_eq!(answer.header("content-type").unwrap(), "application/x-ndjson");
+    let lines: Vec<serde_json::Value> =
+        answer.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["number"], 4);
     assert_eq!(lines[1]["message"], "warned");
     let answer = get(handle.admin_addr(), "/mgmt/v1/logs?filter=warn");
     assert_eq!(answer.body.lines().count(), 1);
     for bad in ["filter=a=loud", "follow=maybe", "tail=x"] {
-        assert_eq!(
-            get(handle.admin_addr(), &format!("/mgmt/v1/logs?{bad}")).status,
-            400,
-            "{bad}"
-        );
+        assert_eq!(get(handle.admin_addr(), &format!("/mgmt/v1/logs?{bad}")).status, 400, "{bad}");
     }
 }
 
@@ -60,15 +50,9 @@ fn followers_get_new_lines_and_the_ninth_is_refused() {
     let refused = get(addr, "/mgmt/v1/logs?follow=1");
     assert_eq!(refused.status, 429);
     assert_eq!(refused.header("retry-after").unwrap(), "5");
-    assert_eq!(
-        get(addr, "/mgmt/v1/logs").status,
-        200,
-        "reading once is no stream"
-    );
+    assert_eq!(get(addr, "/mgmt/v1/logs").status, 200, "reading once is no stream");
     drop(streams);
-    until("a place is free", || {
-        Lines::open(addr, "follow=1", "*/*").0 == 200
-    });
+    until("a place is free", || Lines::open(addr, "follow=1", "*/*").0 == 200);
 }
 
 #[test]
@@ -88,10 +72,7 @@ fn a_slow_reader_is_told_what_it_lost() {
     loop {
         let line = lines.next();
         if let Some(dropped) = line.strip_prefix("{\"dropped\":") {
-            assert!(
-                dropped.trim_end_matches('}').parse::<u64>().unwrap() > 100,
-                "{line}"
-            );
+            assert!(dropped.trim_end_matches('}').parse::<u64>().unwrap() > 100, "{line}");
             break;
         }
         seen += 1;
@@ -121,16 +102,8 @@ fn the_level_is_set_for_a_time_and_reset() {
     assert!(answer.json()["expires_in"].is_string());
     assert!(debugged());
     assert_eq!(set(r#"{"filter":"trace","for":"50ms"}"#).status, 200);
-    until("reverted", || {
-        level()["filter"] == "info" && level()["expires_in"].is_null()
-    });
-    let text = ask(
-        addr,
-        "PUT",
-        "/mgmt/v1/log-level",
-        &["X-Mgmt: 1"],
-        "warn,test=debug\n",
-    );
+    until("reverted", || level()["filter"] == "info" && level()["expires_in"].is_null());
+    let text = ask(addr, "PUT", "/mgmt/v1/log-level", &["X-Mgmt: 1"], "warn,test=debug\n");
     assert_eq!(text.json()["filter"], "warn,test=debug");
     let reset = ask(addr, "DELETE", "/mgmt/v1/log-level", &["X-Mgmt: 1"], "");
     assert_eq!(reset.json()["filter"], "info");
@@ -143,10 +116,7 @@ fn the_level_is_set_for_a_time_and_reset() {
     ] {
         let answer = set(bad);
         assert_eq!(answer.status, 400, "{bad}");
-        assert_eq!(
-            answer.header("content-type").unwrap(),
-            "application/problem+json"
-        );
+        assert_eq!(answer.header("content-type").unwrap(), "application/problem+json");
     }
     signals.send(management::Signal::Ttin).unwrap();
     until("raised", || level()["filter"] == "debug");
@@ -159,13 +129,7 @@ fn the_level_is_set_for_a_time_and_reset() {
 fn changes_are_audited() {
     let (handle, _signals) = start(builder(&shared()));
     let addr = handle.admin_addr();
-    ask(
-        addr,
-        "PUT",
-        "/mgmt/v1/log-level",
-        JSON,
-        r#"{"filter":"info,x=warn"}"#,
-    );
+    ask(addr, "PUT", "/mgmt/v1/log-level", JSON, r#"{"filter":"info,x=warn"}"#);
     ask(addr, "POST", "/mgmt/v1/lifecycle/undrain", &[], "");
     until("audited", || {
         let page = get(addr, "/mgmt/v1/logs?filter=management::audit=info").body;

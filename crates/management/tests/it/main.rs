@@ -1,9 +1,6 @@
 //! Management driven from outside: over its listeners, and as a process.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should stop there"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
 mod config;
 mod health;

@@ -12,15 +12,8 @@ use crate::support::{get, post, until};
 /// Cargo builds examples with the tests of a package, one folder up from them.
 fn program() -> PathBuf {
     let here = std::env::current_exe().unwrap();
-    let path = here
-        .parent()
-        .unwrap()
-        .with_file_name("examples")
-        .join("example-image");
-    assert!(
-        path.exists(),
-        "build it: cargo build -p management --example example-image"
-    );
+    let path = here.parent().unwrap().with_file_name("examples").join("example-image");
+    assert!(path.exists(), "build it: cargo build -p management --example example-image");
     path
 }
 
@@ -59,12 +52,7 @@ impl Running {
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut running = Self {
-            child,
-            log,
-            probe: unknown,
-            admin: unknown,
-        };
+        let mut running = Self { child, log, probe: unknown, admin: unknown };
         let mut line = String::new();
         running.log.read_line(&mut line).unwrap();
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -81,13 +69,7 @@ impl Running {
 
     fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([name, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
     }
 
     /// The exit code, and what was logged until then.
@@ -144,11 +126,7 @@ fn a_good_configuration_is_checked_in_silence() {
     check(&["check"], &[("EXAMPLE_IMAGE_STUCK", "4")], 0, &expect![""]);
     let output = finished(&["--help"], &[]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(
-        String::from_utf8(output.stdout)
-            .unwrap()
-            .contains("[env: EXAMPLE_IMAGE_STUCK]")
-    );
+    assert!(String::from_utf8(output.stdout).unwrap().contains("[env: EXAMPLE_IMAGE_STUCK]"));
 }
 
 #[test]
@@ -159,18 +137,11 @@ fn it_serves_answers_its_health_check_and_stops_when_asked() {
     for kind in ["live", "ready"] {
         let output = finished(&["healthcheck", kind, "--probe-addr", &addr], &[]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        assert!(
-            String::from_utf8(output.stdout)
-                .unwrap()
-                .contains("\"status\":\"pass\"")
-        );
+        assert!(String::from_utf8(output.stdout).unwrap().contains("\"status\":\"pass\""));
     }
     let by_variable = finished(&["healthcheck"], &[("EXAMPLE_IMAGE_PROBE_ADDR", &addr)]);
     assert_eq!(by_variable.status.code(), Some(0));
-    assert_eq!(
-        post(running.admin, "/mgmt/v1/lifecycle/drain", "").status,
-        202
-    );
+    assert_eq!(post(running.admin, "/mgmt/v1/lifecycle/drain", "").status, 202);
     let output = finished(&["healthcheck", "ready", "--probe-addr", &addr], &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.starts_with(b"503 {"), "{output:?}");
@@ -218,17 +189,11 @@ fn a_dead_worker_ends_the_process_with_1() {
 
 #[test]
 fn an_unknown_variable_is_warned_of() {
-    let env = [
-        ("EXAMPLE_IMAGE_GRAZE", "1s"),
-        ("EXAMPLE_IMAGE_FAIL", "true"),
-    ];
+    let env = [("EXAMPLE_IMAGE_GRAZE", "1s"), ("EXAMPLE_IMAGE_FAIL", "true")];
     let args = ["--probe-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"];
     let output = finished(&args, &env);
     assert_eq!(output.status.code(), Some(1));
     let log = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        log.contains("EXAMPLE_IMAGE_GRAZE is no variable of example-image"),
-        "{log}"
-    );
+    assert!(log.contains("EXAMPLE_IMAGE_GRAZE is no variable of example-image"), "{log}");
     assert!(log.contains("did you mean EXAMPLE_IMAGE_GRACE?"), "{log}");
 }

@@ -35,10 +35,7 @@ pub(crate) fn builder(shared: &Shared) -> Builder {
 
 pub(crate) fn start(builder: Builder) -> (Handle, mpsc::UnboundedSender<Signal>) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    (
-        builder.signals(receiver).bind().unwrap().spawn().unwrap(),
-        sender,
-    )
+    (builder.signals(receiver).bind().unwrap().spawn().unwrap(), sender)
 }
 
 /// An image's work, as far as a drain sees it.
@@ -54,10 +51,7 @@ pub(crate) struct SharedWork(pub(crate) Arc<Work>);
 
 impl SharedWork {
     pub(crate) fn new(in_flight: u64) -> Self {
-        let work = Work {
-            accepting: AtomicBool::new(true),
-            ..Work::default()
-        };
+        let work = Work { accepting: AtomicBool::new(true), ..Work::default() };
         work.in_flight.store(in_flight, Ordering::SeqCst);
         Self(Arc::new(work))
     }
@@ -115,8 +109,7 @@ impl Answer {
 
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         let line = self.head.lines().find(|line| {
-            line.split_once(':')
-                .is_some_and(|(key, _)| key.eq_ignore_ascii_case(name))
+            line.split_once(':').is_some_and(|(key, _)| key.eq_ignore_ascii_case(name))
         })?;
         Some(line.split_once(':')?.1.trim().to_owned())
     }
@@ -128,13 +121,7 @@ pub(crate) fn get(addr: SocketAddr, path: &str) -> Answer {
 
 /// Posts with the header that shows intent.
 pub(crate) fn post(addr: SocketAddr, path: &str, body: &str) -> Answer {
-    ask(
-        addr,
-        "POST",
-        path,
-        &["Content-Type: application/json"],
-        body,
-    )
+    ask(addr, "POST", path, &["Content-Type: application/json"], body)
 }
 
 pub(crate) fn ask(
@@ -186,11 +173,7 @@ impl Lines {
         let mut stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let path = format!("/mgmt/v1/logs?{query}");
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: {accept}\r\n\r\n"
-        )
-        .unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: {accept}\r\n\r\n").unwrap();
         let mut lines = Self(BufReader::new(stream));
         let status = lines.raw();
         while !lines.raw().is_empty() {}

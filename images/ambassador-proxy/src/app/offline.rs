@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::ArgMatches;
 
+use crate::config::ParsedFile;
 use crate::config::args::Args;
 use crate::config::lint::lint;
-use crate::config::ParsedFile;
 use crate::{IMAGE, NUTCRACKER_VERSION, docs, locate, statistics};
 
 /// `-V` and `-D`.
@@ -82,6 +82,7 @@ pub(super) fn docs(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
 pub(super) fn test_conf_failed(path: &Path) -> ExitCode {
     let path = path.display();
     // Without standard error there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "nutcracker: configuration file '{path}' syntax is invalid");
+    let _ =
+        writeln!(std::io::stderr(), "nutcracker: configuration file '{path}' syntax is invalid");
     ExitCode::FAILURE
 }

@@ -39,43 +39,23 @@ pub const POOL_KEYS: &[PoolKey] = &[
         "Two characters; where a key holds something between them, only \
         that is hashed.",
     ),
-    theirs(
-        "distribution",
-        "ketama",
-        "`ketama` (consistent), `modula` or `random`.",
-    ),
+    theirs("distribution", "ketama", "`ketama` (consistent), `modula` or `random`."),
     theirs(
         "timeout",
         "none",
         "Milliseconds allowed for connecting and for each answer; 0 \
         means no limit.",
     ),
-    theirs(
-        "backlog",
-        "512",
-        "Length of the queue of connections not yet accepted.",
-    ),
+    theirs("backlog", "512", "Length of the queue of connections not yet accepted."),
     theirs(
         "client_connections",
         "0",
         "Clients connected at once, 0 for no limit; nutcracker \
         reads this key and ignores it.",
     ),
-    theirs(
-        "tcpkeepalive",
-        "false",
-        "Keep-alive probes on client connections.",
-    ),
-    theirs(
-        "reuseport",
-        "false",
-        "Bind the listener with `SO_REUSEPORT`.",
-    ),
-    theirs(
-        "preconnect",
-        "false",
-        "Connect to all servers at the start.",
-    ),
+    theirs("tcpkeepalive", "false", "Keep-alive probes on client connections."),
+    theirs("reuseport", "false", "Bind the listener with `SO_REUSEPORT`."),
+    theirs("preconnect", "false", "Connect to all servers at the start."),
     theirs(
         "redis",
         "false",
@@ -88,11 +68,7 @@ pub const POOL_KEYS: &[PoolKey] = &[
         "Password that clients must give and that servers are given; \
         Redis pools only.",
     ),
-    theirs(
-        "redis_db",
-        "0",
-        "Database selected on each server connection.",
-    ),
+    theirs("redis_db", "0", "Database selected on each server connection."),
     theirs(
         "server_connections",
         "1",
@@ -111,11 +87,7 @@ pub const POOL_KEYS: &[PoolKey] = &[
         "Milliseconds for which an ejected server is left \
         alone.",
     ),
-    theirs(
-        "server_failure_limit",
-        "2",
-        "Failures in a row after which a server is ejected.",
-    ),
+    theirs("server_failure_limit", "2", "Failures in a row after which a server is ejected."),
     ours(
         "key_bytes",
         "signed",
@@ -140,39 +112,17 @@ pub const POOL_KEYS: &[PoolKey] = &[
         "ACL user that goes with `redis_auth`, towards servers and from \
         clients.",
     ),
-    ours(
-        "resp3",
-        "false",
-        "Grant `HELLO 3`; refused with `-NOPROTO` otherwise.",
-    ),
-    ours(
-        "flush_all",
-        "false",
-        "Pass `flush_all` on to all servers; memcached pools only.",
-    ),
-    ours(
-        "request_max",
-        "1GiB",
-        "Largest request in bytes, or with a unit (`KiB`, `MiB`, `GiB`).",
-    ),
+    ours("resp3", "false", "Grant `HELLO 3`; refused with `-NOPROTO` otherwise."),
+    ours("flush_all", "false", "Pass `flush_all` on to all servers; memcached pools only."),
+    ours("request_max", "1GiB", "Largest request in bytes, or with a unit (`KiB`, `MiB`, `GiB`)."),
 ];
 
 const fn theirs(name: &'static str, default: &'static str, meaning: &'static str) -> PoolKey {
-    PoolKey {
-        name,
-        default,
-        meaning,
-        extension: false,
-    }
+    PoolKey { name, default, meaning, extension: false }
 }
 
 const fn ours(name: &'static str, default: &'static str, meaning: &'static str) -> PoolKey {
-    PoolKey {
-        name,
-        default,
-        meaning,
-        extension: true,
-    }
+    PoolKey { name, default, meaning, extension: true }
 }
 
 pub(super) fn known_keys(found: &str) -> String {
@@ -183,12 +133,7 @@ pub(super) fn known_keys(found: &str) -> String {
 
 /// A question that names the nearest of `names`, or nothing if none is near.
 pub(super) fn suggestion<'n>(found: &str, names: impl Iterator<Item = &'n str>) -> String {
-    let found: String = found
-        .chars()
-        .take(64)
-        .collect::<String>()
-        .to_lowercase()
-        .replace('-', "_");
+    let found: String = found.chars().take(64).collect::<String>().to_lowercase().replace('-', "_");
     let nearest = names.map(|name| (edits(&found, name), name)).min();
     match nearest {
         Some((edits, name)) if edits <= 1 + name.len() / 4 => format!("; did you mean {name}?"),

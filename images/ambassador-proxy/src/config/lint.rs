@@ -68,19 +68,14 @@ impl fmt::Display for Finding {
 
 /// Everything worth saying about `pool`, most important first, then by line.
 pub fn lint(pool: &PoolConfig) -> Vec<Finding> {
-    let mut linter = Linter {
-        pool,
-        findings: Vec::new(),
-    };
+    let mut linter = Linter { pool, findings: Vec::new() };
     linter.shares();
     linter.loads();
     linter.distribution();
     linter.failures();
     linter.connections();
     linter.servers();
-    linter
-        .findings
-        .sort_by(|a, b| b.severity.cmp(&a.severity).then(a.line.cmp(&b.line)));
+    linter.findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.line.cmp(&b.line)));
     linter.findings
 }
 
@@ -115,16 +110,11 @@ impl Linter<'_> {
             return;
         }
         let loads = sample(self.pool);
-        let worst = loads
-            .iter()
-            .copied()
-            .max_by(|a, b| a.ratio.total_cmp(&b.ratio));
+        let worst = loads.iter().copied().max_by(|a, b| a.ratio.total_cmp(&b.ratio));
         let Some(worst) = worst.filter(|load| load.ratio > LOAD_RATIO_MAX) else {
             return self.sticky(&loads);
         };
-        let Load {
-            form, ratio, idle, ..
-        } = worst;
+        let Load { form, ratio, idle, .. } = worst;
         let (count, hash) = (self.pool.servers.len(), self.pool.rules.hash);
         let distribution = self.pool.rules.distribution;
         let mut message = format!(
@@ -146,24 +136,12 @@ impl Linter<'_> {
 
     /// Neighbouring ids that share a server far more often than chance would have it.
     fn sticky(&mut self, loads: &[Load]) {
-        let weights: f64 = self
-            .pool
-            .servers
-            .iter()
-            .map(|server| f64::from(server.weight))
-            .sum();
-        let shares = self
-            .pool
-            .servers
-            .iter()
-            .map(|server| f64::from(server.weight) / weights);
+        let weights: f64 = self.pool.servers.iter().map(|server| f64::from(server.weight)).sum();
+        let shares = self.pool.servers.iter().map(|server| f64::from(server.weight) / weights);
         let chance: f64 = shares.map(|share| share * share).sum();
         let limit = chance + (1.0 - chance) * STICKY_SHARE_MAX;
         let most = loads.iter().max_by(|a, b| a.sticky.total_cmp(&b.sticky));
-        let Some(Load {
-            form, sticky, idle, ..
-        }) = most.filter(|load| load.sticky > limit)
-        else {
+        let Some(Load { form, sticky, idle, .. }) = most.filter(|load| load.sticky > limit) else {
             return;
         };
         if idle + 1 == self.pool.servers.len() {
@@ -238,9 +216,7 @@ impl Linter<'_> {
         let pool = self.pool;
         let connections = u64::from(pool.server_connections) * pool.servers.len() as u64;
         if connections > CONNECTIONS_MAX {
-            self.note(format!(
-                "up to {connections} server connections for each worker"
-            ));
+            self.note(format!("up to {connections} server connections for each worker"));
         }
         if pool.client_connections > 0 {
             self.note(format!(
@@ -286,13 +262,10 @@ impl Linter<'_> {
     /// Hosts that no resolver will know, and listeners open to the network.
     fn hosts(&mut self) {
         let pool = self.pool;
-        let servers = pool
-            .servers
-            .iter()
-            .filter_map(|server| match &server.address {
-                Address::Tcp { host, .. } => Some((server.line, host)),
-                Address::Unix(_) => None,
-            });
+        let servers = pool.servers.iter().filter_map(|server| match &server.address {
+            Address::Tcp { host, .. } => Some((server.line, host)),
+            Address::Unix(_) => None,
+        });
         let listen = match &pool.listen {
             Listen::Tcp { host, .. } => Some((pool.line, host)),
             Listen::Unix { .. } => None,
@@ -321,28 +294,17 @@ impl Linter<'_> {
     }
 
     fn say(&mut self, line: u32, severity: Severity, message: String) {
-        self.findings.push(Finding {
-            pool: self.pool.name.clone(),
-            line,
-            severity,
-            message,
-        });
+        self.findings.push(Finding { pool: self.pool.name.clone(), line, severity, message });
     }
 }
 
 fn counted(count: usize, noun: &str) -> String {
-    if count == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{count} {noun}s")
-    }
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// The kind of address that `host` is spelled like, if it is not one.
 fn broken_address(host: &str) -> Option<&'static str> {
-    let numeric = host
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let numeric = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if numeric && host.parse::<Ipv4Addr>().is_err() {
         return Some("IPv4");
     }

@@ -29,35 +29,18 @@ pub fn parse_pools(path: &Path, text: &str) -> Result<ParsedFile, ConfigError> {
         Ok(root) => reader.file(root),
         Err(problem) => reader.problems.push(problem),
     }
-    let Reader {
-        mut pools,
-        settings,
-        mut problems,
-        mut warnings,
-    } = reader;
+    let Reader { mut pools, settings, mut problems, mut warnings } = reader;
     if problems.is_empty() && pools.is_empty() {
         let (found, expected) = ("no pool".into(), "at least one".into());
-        problems.push(Problem {
-            line: 1,
-            key: String::new(),
-            found,
-            expected,
-        });
+        problems.push(Problem { line: 1, key: String::new(), found, expected });
     }
     if !problems.is_empty() {
         problems.sort_by_key(|problem| problem.line);
-        return Err(ConfigError {
-            file: path.to_path_buf(),
-            problems,
-        });
+        return Err(ConfigError { file: path.to_path_buf(), problems });
     }
     pools.sort_by(|a, b| nutcracker_order(&a.name, &b.name));
     warnings.sort_by_key(|problem| problem.line);
-    Ok(ParsedFile {
-        pools: Pools(pools),
-        settings,
-        warnings,
-    })
+    Ok(ParsedFile { pools: Pools(pools), settings, warnings })
 }
 
 /// The order of pools, servers and everything else with a name: by length, then by bytes.
@@ -104,13 +87,7 @@ impl Reader {
             }
             match value.kind {
                 Kind::Scalar(text) if !text.is_empty() => {
-                    self.settings.insert(
-                        key.text,
-                        Setting {
-                            value: text,
-                            line: value.line,
-                        },
-                    );
+                    self.settings.insert(key.text, Setting { value: text, line: value.line });
                 }
                 _ => self.wrong(value.line, path, value.described(), "one value"),
             }
@@ -133,12 +110,7 @@ impl Reader {
                 continue;
             }
             if !POOL_KEYS.iter().any(|known| known.name == key.text) {
-                self.wrong(
-                    key.line,
-                    name.text.clone(),
-                    quoted(&key.text),
-                    &known_keys(&key.text),
-                );
+                self.wrong(key.line, name.text.clone(), quoted(&key.text), &known_keys(&key.text));
                 continue;
             }
             let text = match &value.kind {
@@ -150,20 +122,13 @@ impl Reader {
             };
             if let Err(expected) = draft.set(&key.text, text) {
                 let secret = key.text == "redis_auth";
-                let found = if secret {
-                    "a secret".into()
-                } else {
-                    quoted(text)
-                };
+                let found = if secret { "a secret".into() } else { quoted(text) };
                 self.wrong(value.line, path, found, &expected);
             }
         }
         self.check(&draft, self.problems.len() == problems_before);
         if let (Some(listen), true) = (draft.listen, self.problems.len() == problems_before) {
-            self.pools.push(PoolConfig {
-                listen,
-                ..draft.pool
-            });
+            self.pools.push(PoolConfig { listen, ..draft.pool });
         }
     }
 
@@ -180,31 +145,11 @@ impl Reader {
             }
         }
         let rules: [(&str, bool, &str); 5] = [
-            (
-                "redis_auth",
-                !redis,
-                "it in a pool with \"redis: true\" only",
-            ),
-            (
-                "redis_user",
-                !redis,
-                "it in a pool with \"redis: true\" only",
-            ),
-            (
-                "redis_user",
-                redis && pool.redis_auth.is_none(),
-                "\"redis_auth\" beside it",
-            ),
-            (
-                "resp3",
-                pool.resp3 && !redis,
-                "it in a pool with \"redis: true\" only",
-            ),
-            (
-                "flush_all",
-                pool.flush_all && redis,
-                "it in a memcached pool only",
-            ),
+            ("redis_auth", !redis, "it in a pool with \"redis: true\" only"),
+            ("redis_user", !redis, "it in a pool with \"redis: true\" only"),
+            ("redis_user", redis && pool.redis_auth.is_none(), "\"redis_auth\" beside it"),
+            ("resp3", pool.resp3 && !redis, "it in a pool with \"redis: true\" only"),
+            ("flush_all", pool.flush_all && redis, "it in a memcached pool only"),
         ];
         for (key, broken, expected) in rules {
             if let (Some(line), true) = (line_of(key), sound && broken) {
@@ -228,12 +173,7 @@ impl Reader {
             return self.wrong(line, path.into(), value.described(), "a list of servers");
         };
         if items.is_empty() {
-            return self.wrong(
-                line,
-                path.into(),
-                "an empty list".into(),
-                "at least one server",
-            );
+            return self.wrong(line, path.into(), "an empty list".into(), "at least one server");
         }
         for (index, item) in items.iter().enumerate() {
             let path = format!("{path}[{index}]");
@@ -246,8 +186,7 @@ impl Reader {
                 Err(expected) => self.wrong(item.line, path, quoted(text), &expected),
             }
         }
-        pool.servers
-            .sort_by(|a, b| nutcracker_order(&a.label, &b.label));
+        pool.servers.sort_by(|a, b| nutcracker_order(&a.label, &b.label));
         for pair in pool.servers.windows(2) {
             if pair[0].label == pair[1].label {
                 let (first, second) = (pair[0].line, pair[1].line);
@@ -255,19 +194,10 @@ impl Reader {
                 self.wrong(second, path.into(), found, "each server name once");
             }
         }
-        let sum: u64 = pool
-            .servers
-            .iter()
-            .map(|server| u64::from(server.weight))
-            .sum();
+        let sum: u64 = pool.servers.iter().map(|server| u64::from(server.weight)).sum();
         if sum > u64::from(u32::MAX) {
             let expected = format!("at most {}", u32::MAX);
-            self.wrong(
-                line,
-                path.into(),
-                format!("weights that add up to {sum}"),
-                &expected,
-            );
+            self.wrong(line, path.into(), format!("weights that add up to {sum}"), &expected);
         }
     }
 
@@ -276,11 +206,8 @@ impl Reader {
         let mut problems = Vec::new();
         for (index, pool) in self.pools.iter().enumerate() {
             for other in &self.pools[..index] {
-                let found = format!(
-                    "{:?}, where pool {:?} listens",
-                    pool.listen.to_string(),
-                    other.name
-                );
+                let found =
+                    format!("{:?}, where pool {:?} listens", pool.listen.to_string(), other.name);
                 let clash = Problem {
                     line: pool.line,
                     key: format!("{}.listen", pool.name),
@@ -315,12 +242,7 @@ impl Reader {
     }
 
     fn wrong(&mut self, line: u32, key: String, found: String, expected: &str) {
-        self.problems.push(Problem {
-            line,
-            key,
-            found,
-            expected: expected.into(),
-        });
+        self.problems.push(Problem { line, key, found, expected: expected.into() });
     }
 }
 
@@ -366,10 +288,7 @@ impl Draft {
             name: name.text.clone(),
             line: name.line,
             // Stands in until the pool is complete.
-            listen: Listen::Unix {
-                path: PathBuf::new(),
-                mode: None,
-            },
+            listen: Listen::Unix { path: PathBuf::new(), mode: None },
             protocol: Protocol::Memcache,
             rules: Rules::default(),
             timeout: None,
@@ -392,11 +311,7 @@ impl Draft {
             flush_all: false,
             request_max: 1 << 30,
         };
-        Draft {
-            pool,
-            listen: None,
-            seen: HashMap::new(),
-        }
+        Draft { pool, listen: None, seen: HashMap::new() }
     }
 
     /// Takes one key over; the error says what was expected.
@@ -417,11 +332,7 @@ impl Draft {
             "preconnect" => pool.preconnect = boolean(text)?,
             "redis" => {
                 let redis = boolean(text)?;
-                pool.protocol = if redis {
-                    Protocol::Redis
-                } else {
-                    Protocol::Memcache
-                };
+                pool.protocol = if redis { Protocol::Redis } else { Protocol::Memcache };
             }
             "redis_auth" => pool.redis_auth = Some(Secret::new(text)),
             "redis_user" => pool.redis_user = Some(text.into()),
@@ -431,18 +342,12 @@ impl Draft {
             "server_retry_timeout" => pool.server_retry_timeout = duration(text)?,
             "server_failure_limit" => pool.server_failure_limit = number(text, 0)?,
             "compat" => {
-                pool.compat = either(
-                    text,
-                    ("strict", Compat::Strict),
-                    ("friendly", Compat::Friendly),
-                )?
+                pool.compat =
+                    either(text, ("strict", Compat::Strict), ("friendly", Compat::Friendly))?
             }
             "eject_mode" => {
-                pool.eject_mode = either(
-                    text,
-                    ("remap", EjectMode::Remap),
-                    ("fail_fast", EjectMode::FailFast),
-                )?
+                pool.eject_mode =
+                    either(text, ("remap", EjectMode::Remap), ("fail_fast", EjectMode::FailFast))?
             }
             "resp3" => pool.resp3 = boolean(text)?,
             "flush_all" => pool.flush_all = boolean(text)?,

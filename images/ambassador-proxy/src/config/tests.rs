@@ -93,13 +93,8 @@ fn every_documented_key_is_read_and_its_default_changes_nothing() {
         }
         assert!(key.meaning.ends_with('.'), "{}", key.name);
     }
-    let error = parse(&format!("{HEAD}  nonsense: 1\n{SERVERS}"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        POOL_KEYS.iter().all(|key| error.contains(key.name)),
-        "{error}"
-    );
+    let error = parse(&format!("{HEAD}  nonsense: 1\n{SERVERS}")).unwrap_err().to_string();
+    assert!(POOL_KEYS.iter().all(|key| error.contains(key.name)), "{error}");
 }
 
 #[test]
@@ -133,27 +128,15 @@ fn pools_are_ordered_by_length_then_bytes() {
         .zip(names)
         .map(|(port, name)| format!("{name}:\n  listen: 127.0.0.1:{}\n{SERVERS}", 7000 + port))
         .collect();
-    let order: Vec<String> = parse(&text)
-        .unwrap()
-        .pools
-        .0
-        .into_iter()
-        .map(|p| p.name)
-        .collect();
+    let order: Vec<String> = parse(&text).unwrap().pools.0.into_iter().map(|p| p.name).collect();
     assert_eq!(order, ["a", "b", "zz", "abc"]);
 }
 
 #[test]
 fn values_keep_their_meaning() {
-    assert_eq!(
-        pool("  timeout: 0400\n").timeout,
-        Some(Duration::from_millis(400))
-    );
+    assert_eq!(pool("  timeout: 0400\n").timeout, Some(Duration::from_millis(400)));
     assert_eq!(pool("  timeout: 0\n").timeout, None);
-    assert_eq!(
-        pool("  timeout: 2s\n").timeout,
-        Some(Duration::from_secs(2))
-    );
+    assert_eq!(pool("  timeout: 2s\n").timeout, Some(Duration::from_secs(2)));
     assert_eq!(pool("  hash_tag: é\n").rules.hash_tag, Some([0xc3, 0xa9]));
     assert_eq!(pool("  request_max: 64MiB\n").request_max, 64 << 20);
     let auth = pool("  redis: true\n  redis_auth: ~\n  redis_user: app\n");
@@ -162,20 +145,11 @@ fn values_keep_their_meaning() {
         let text = format!("alpha:\n  listen: {text}\n{SERVERS}");
         parse(&text).unwrap().pools.0[0].listen.clone()
     };
-    let unix = |path: &str, mode| Listen::Unix {
-        path: path.into(),
-        mode,
-    };
+    let unix = |path: &str, mode| Listen::Unix { path: path.into(), mode };
     assert_eq!(listen("/tmp/a.sock"), unix("/tmp/a.sock", None));
     assert_eq!(listen("/tmp/a b 0660"), unix("/tmp/a b", Some(0o660)));
     assert_eq!(listen("/tmp/a.sock 0"), unix("/tmp/a.sock", None));
-    assert_eq!(
-        listen("::1:80"),
-        Listen::Tcp {
-            host: "::1".into(),
-            port: 80
-        }
-    );
+    assert_eq!(listen("::1:80"), Listen::Tcp { host: "::1".into(), port: 80 });
     assert_eq!(listen("'[::1]:80'").to_string(), "[::1]:80");
 }
 
@@ -184,10 +158,7 @@ fn settings_of_the_process_stand_beside_pools() {
     let text = format!("ambassador-proxy:\n  workers: 2\n  log: info\n{HEAD}{SERVERS}");
     let parsed = parse(&text).unwrap();
     assert_eq!(parsed.pools.0.len(), 1);
-    let expected = Setting {
-        value: "2".into(),
-        line: 2,
-    };
+    let expected = Setting { value: "2".into(), line: 2 };
     assert_eq!(parsed.settings.get("workers"), Some(&expected));
     let pool = format!("ambassador-proxy:\n  listen: 127.0.0.1:1\n{SERVERS}");
     assert_eq!(parse(&pool).unwrap().pools.0[0].name, "ambassador-proxy");
@@ -238,10 +209,7 @@ fn wrong_structure_is_named() {
         "alpha\n",
         expect![[r#"nutcracker.yml:1: found "alpha", expected a mapping of pool names to pools"#]],
     );
-    refused(
-        "alpha:\n",
-        expect!["nutcracker.yml:1: alpha: found nothing, expected a mapping"],
-    );
+    refused("alpha:\n", expect!["nutcracker.yml:1: alpha: found nothing, expected a mapping"]);
     refused(
         "alpha: {}\n",
         expect![[r#"
@@ -276,10 +244,7 @@ fn wrong_structure_is_named() {
         "a: b\n---\nc: d\n",
         expect!["nutcracker.yml:3: found a second document, expected one document"],
     );
-    refused(
-        "? [a]\n: b\n",
-        expect!["nutcracker.yml:1: found a list, expected a key of one word"],
-    );
+    refused("? [a]\n: b\n", expect!["nutcracker.yml:1: found a list, expected a key of one word"]);
 }
 
 #[test]
@@ -336,10 +301,7 @@ fn doubtful_files_are_warned_of() {
 #[test]
 fn hostile_yaml_costs_little() {
     let mut bomb = String::from("a: &a [x, x, x, x, x, x, x, x, x, x]\n");
-    for (from, to) in ["a", "b", "c", "d", "e", "f", "g"]
-        .windows(2)
-        .map(|w| (w[0], w[1]))
-    {
+    for (from, to) in ["a", "b", "c", "d", "e", "f", "g"].windows(2).map(|w| (w[0], w[1])) {
         bomb.push_str(&format!(
             "{to}: &{to} [*{from}, *{from}, *{from}, *{from}, *{from}, \
             *{from}, *{from}, *{from}, *{from}, *{from}]\n"

@@ -24,10 +24,7 @@ pub(super) const SERVER_FORM: &str =
 /// Digits only, as nutcracker reads numbers: no sign, no space, leading zeros without meaning.
 pub(super) fn digits(text: &str) -> Option<u32> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    plain
-        .then(|| text.parse().ok())
-        .flatten()
-        .filter(|number| *number <= NUMBER_MAX)
+    plain.then(|| text.parse().ok()).flatten().filter(|number| *number <= NUMBER_MAX)
 }
 
 pub(super) fn number(text: &str, least: u32) -> Result<u32, String> {
@@ -58,15 +55,11 @@ pub(super) fn named<T: std::str::FromStr>(text: &str, names: &[&str]) -> Result<
 
 pub(super) fn hash_tag(text: &str) -> Result<[u8; 2], String> {
     let bytes = text.as_bytes();
-    bytes
-        .try_into()
-        .map_err(|_| "exactly two characters, such as \"{}\"".into())
+    bytes.try_into().map_err(|_| "exactly two characters, such as \"{}\"".into())
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (count, unit) = text.split_at(split);
     let scale = match unit {
         "" | "ms" => Some(1),
@@ -74,18 +67,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "m" => Some(60_000),
         _ => None,
     };
-    let milliseconds = digits(count)
-        .zip(scale)
-        .map(|(count, scale)| u64::from(count) * scale);
+    let milliseconds = digits(count).zip(scale).map(|(count, scale)| u64::from(count) * scale);
     milliseconds.map(Duration::from_millis).ok_or_else(|| {
         format!("milliseconds as a whole number up to {NUMBER_MAX}, or with a unit: 400ms, 2s, 1m")
     })
 }
 
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (count, unit) = text.split_at(split);
     let shift = match unit {
         "" => Some(0),
@@ -96,34 +85,25 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     };
     let count = count.parse::<u64>().ok().zip(shift);
     let bytes = count.and_then(|(count, shift)| count.checked_mul(1_u64 << shift));
-    bytes
-        .filter(|bytes| *bytes >= REQUEST_MAX_LEAST)
-        .ok_or_else(|| {
-            format!("bytes from {REQUEST_MAX_LEAST} on, or with a unit: 512KiB, 64MiB, 1GiB")
-        })
+    bytes.filter(|bytes| *bytes >= REQUEST_MAX_LEAST).ok_or_else(|| {
+        format!("bytes from {REQUEST_MAX_LEAST} on, or with a unit: 512KiB, 64MiB, 1GiB")
+    })
 }
 
 pub(super) fn port(text: &str) -> Option<u16> {
-    digits(text)
-        .and_then(|port| u16::try_from(port).ok())
-        .filter(|port| *port > 0)
+    digits(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
 }
 
 pub(super) fn socket_path(text: &str) -> Result<PathBuf, String> {
     if text.len() > SOCKET_PATH_BYTES_MAX {
-        return Err(format!(
-            "the path of a socket of at most {SOCKET_PATH_BYTES_MAX} bytes"
-        ));
+        return Err(format!("the path of a socket of at most {SOCKET_PATH_BYTES_MAX} bytes"));
     }
     Ok(PathBuf::from(text))
 }
 
 /// A host without the brackets that may enclose an IPv6 address.
 pub(super) fn host(text: &str) -> Option<&str> {
-    let inner = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let odd = |c: char| c.is_whitespace() || c.is_control() || "[]/".contains(c);
     (!inner.is_empty() && !inner.contains(odd)).then_some(inner)
 }
@@ -131,28 +111,17 @@ pub(super) fn host(text: &str) -> Option<&str> {
 pub(super) fn listen(text: &str) -> Result<Listen, String> {
     if text.starts_with('/') {
         let Some((path, mode)) = text.rsplit_once(' ') else {
-            return Ok(Listen::Unix {
-                path: socket_path(text)?,
-                mode: None,
-            });
+            return Ok(Listen::Unix { path: socket_path(text)?, mode: None });
         };
         let octal = mode.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-        let mode = u32::from_str_radix(mode, 8)
-            .ok()
-            .filter(|mode| octal && *mode <= 0o777);
+        let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| octal && *mode <= 0o777);
         let mode = mode.ok_or(LISTEN_FORM)?;
         // Mode 0 is how nutcracker notes that none was given: it sets none.
-        return Ok(Listen::Unix {
-            path: socket_path(path)?,
-            mode: Some(mode).filter(|m| *m > 0),
-        });
+        return Ok(Listen::Unix { path: socket_path(path)?, mode: Some(mode).filter(|m| *m > 0) });
     }
     let (name, number) = text.rsplit_once(':').ok_or(LISTEN_FORM)?;
     let (host, port) = host(name).zip(port(number)).ok_or(LISTEN_FORM)?;
-    Ok(Listen::Tcp {
-        host: host.into(),
-        port,
-    })
+    Ok(Listen::Tcp { host: host.into(), port })
 }
 
 /// Reads a server from the right: name, weight, port.
@@ -170,13 +139,7 @@ pub(super) fn server(text: &str, line: u32) -> Result<ServerConfig, String> {
     let weight =
         weight.ok_or_else(|| format!("a weight from 1 to {NUMBER_MAX} ({SERVER_FORM})"))?;
     let label = name.map_or(own_label, str::to_owned);
-    Ok(ServerConfig {
-        label,
-        name_given: name.is_some(),
-        address,
-        weight,
-        line,
-    })
+    Ok(ServerConfig { label, name_given: name.is_some(), address, weight, line })
 }
 
 /// An address and the label it has without a name.
@@ -193,16 +156,6 @@ pub(super) fn address(place: &str) -> Result<(Address, String), String> {
     let port = port(number).ok_or_else(|| format!("a port from 1 to 65535 ({SERVER_FORM})"))?;
     // libmemcached's rule, which nutcracker keeps: its default port is not in the label.
     // Otherwise the port is in it as written.
-    let label = if port == 11211 {
-        host.into()
-    } else {
-        format!("{host}:{number}")
-    };
-    Ok((
-        Address::Tcp {
-            host: host.into(),
-            port,
-        },
-        label,
-    ))
+    let label = if port == 11211 { host.into() } else { format!("{host}:{number}") };
+    Ok((Address::Tcp { host: host.into(), port }, label))
 }

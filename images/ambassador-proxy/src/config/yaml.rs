@@ -48,11 +48,7 @@ pub(super) fn read(text: &str) -> Result<Node, Problem> {
     // The parser would hold back comments, and bound how many.
     let options: Options = serde_saphyr::granit_parser::options! { emit_comments: false };
     let parser = Parser::new_from_str_with_options(text, options);
-    let mut tree = Tree {
-        events: parser,
-        anchors: HashMap::new(),
-        nodes: 0,
-    };
+    let mut tree = Tree { events: parser, anchors: HashMap::new(), nodes: 0 };
     tree.document()
 }
 
@@ -112,11 +108,7 @@ where
             Some(Ok((event, span))) => Ok((absent(event, &span), line_of(span.start.line()))),
             Some(Err(error)) => {
                 let line = line_of(error.marker().line());
-                Err(problem(
-                    line,
-                    format!("invalid YAML ({})", error.info()),
-                    "YAML".into(),
-                ))
+                Err(problem(line, format!("invalid YAML ({})", error.info()), "YAML".into()))
             }
             None => Err(problem(1, "an unfinished document".into(), "YAML".into())),
         }
@@ -217,10 +209,5 @@ fn line_of(line: usize) -> u32 {
 }
 
 fn problem(line: u32, found: String, expected: String) -> Problem {
-    Problem {
-        line,
-        key: String::new(),
-        found,
-        expected,
-    }
+    Problem { line, key: String::new(), found, expected }
 }

@@ -68,13 +68,8 @@ fn a_hash_beyond_the_last_point_wraps() {
     let pool = &parsed.pools.0[0];
     let placement = pool.placement();
     let wraps = |key: &String| {
-        let slot = placement
-            .ring()
-            .slot(placement.rules().hash(key.as_bytes()));
-        matches!(
-            slot,
-            Some(crate::placement::Slot::Point { wrapped: true, .. })
-        )
+        let slot = placement.ring().slot(placement.rules().hash(key.as_bytes()));
+        matches!(slot, Some(crate::placement::Slot::Point { wrapped: true, .. }))
     };
     let key = (0..100_000).map(|id| format!("k{id}")).find(wraps).unwrap();
     let first = locate(pool, key.as_bytes());

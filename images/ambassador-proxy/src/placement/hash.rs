@@ -145,9 +145,7 @@ impl FromStr for Hash {
 
     fn from_str(name: &str) -> Result<Self, UnknownName> {
         let position = Self::NAMES.iter().position(|known| *known == name);
-        position.map(|index| Self::ALL[index]).ok_or(UnknownName {
-            expected: &Self::NAMES,
-        })
+        position.map(|index| Self::ALL[index]).ok_or(UnknownName { expected: &Self::NAMES })
     }
 }
 
@@ -174,9 +172,7 @@ impl FromStr for KeyBytes {
         match name {
             "signed" => Ok(KeyBytes::Signed),
             "unsigned" => Ok(KeyBytes::Unsigned),
-            _ => Err(UnknownName {
-                expected: &Self::NAMES,
-            }),
+            _ => Err(UnknownName { expected: &Self::NAMES }),
         }
     }
 }

@@ -48,11 +48,7 @@ enum Kind {
     /// a step and the owner is read once.
     Ketama { points: Vec<u32>, owners: Vec<u32> },
     /// Ascending exclusive upper ends of each live member's range of remainders.
-    Modula {
-        ends: Vec<u32>,
-        owners: Vec<u32>,
-        total: u32,
-    },
+    Modula { ends: Vec<u32>, owners: Vec<u32>, total: u32 },
     /// The live members.
     Random { owners: Vec<u32> },
 }
@@ -108,9 +104,7 @@ impl FromStr for Distribution {
             "ketama" => Ok(Distribution::Ketama),
             "modula" => Ok(Distribution::Modula),
             "random" => Ok(Distribution::Random),
-            _ => Err(UnknownName {
-                expected: &Self::NAMES,
-            }),
+            _ => Err(UnknownName { expected: &Self::NAMES }),
         }
     }
 }
@@ -133,9 +127,7 @@ impl Ring {
             Distribution::Modula => modula(members, &owners, &mut shares),
             Distribution::Random => {
                 owners.iter().for_each(|owner| shares[*owner as usize] = 1);
-                Kind::Random {
-                    owners: owners.clone(),
-                }
+                Kind::Random { owners: owners.clone() }
             }
         };
         let kind = match owners[..] {
@@ -143,11 +135,7 @@ impl Ring {
             [only] => Kind::Single(only),
             _ => kind,
         };
-        Ring {
-            kind,
-            shares,
-            live: live_count,
-        }
+        Ring { kind, shares, live: live_count }
     }
 
     /// The member that owns `hash`, or `None` when none lives.
@@ -161,11 +149,7 @@ impl Ring {
                 let index = points.partition_point(|point| *point < hash);
                 Some(owners[if index == owners.len() { 0 } else { index }])
             }
-            Kind::Modula {
-                ends,
-                owners,
-                total,
-            } => {
+            Kind::Modula { ends, owners, total } => {
                 let remainder = hash % total;
                 Some(owners[ends.partition_point(|end| *end <= remainder)])
             }
@@ -176,10 +160,7 @@ impl Ring {
     /// Whether [`Ring::lookup`] gives the same answer for every hash (apart from chance).
     #[inline]
     pub fn ignores_hash(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Empty | Kind::Single(_) | Kind::Random { .. }
-        )
+        matches!(self.kind, Kind::Empty | Kind::Single(_) | Kind::Random { .. })
     }
 
     /// How [`Ring::lookup`] comes to its answer for `hash`; `None` when no member lives.
@@ -192,17 +173,11 @@ impl Ring {
                 let wrapped = found == points.len();
                 let index = if wrapped { 0 } else { found };
                 let (at, of) = (index as u32, points.len() as u32);
-                Some(Slot::Point {
-                    index: at,
-                    of,
-                    point: points[index],
-                    wrapped,
-                })
+                Some(Slot::Point { index: at, of, point: points[index], wrapped })
             }
-            Kind::Modula { total, .. } => Some(Slot::Remainder {
-                remainder: hash % total,
-                of: *total,
-            }),
+            Kind::Modula { total, .. } => {
+                Some(Slot::Remainder { remainder: hash % total, of: *total })
+            }
             Kind::Random { .. } => Some(Slot::Any { of: self.live }),
         }
     }
@@ -231,9 +206,7 @@ impl Ring {
 
 fn ketama(members: &[Member], live: &[u32], shares: &mut [u32]) -> Kind {
     // The configuration refuses sums beyond 32 bits, which the original would wrap.
-    let total = live.iter().fold(0_u32, |sum, at| {
-        sum.saturating_add(members[*at as usize].weight)
-    });
+    let total = live.iter().fold(0_u32, |sum, at| sum.saturating_add(members[*at as usize].weight));
     let mut ring: Vec<(u32, u32)> = Vec::with_capacity(live.len() * 160);
     for &owner in live {
         let member = &members[owner as usize];
@@ -270,9 +243,5 @@ fn modula(members: &[Member], live: &[u32], shares: &mut [u32]) -> Kind {
         total = total.saturating_add(weight);
         ends.push(total);
     }
-    Kind::Modula {
-        ends,
-        owners: live.to_vec(),
-        total,
-    }
+    Kind::Modula { ends, owners: live.to_vec(), total }
 }

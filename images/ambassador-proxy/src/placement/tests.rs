@@ -6,21 +6,11 @@ use super::hash::md5_points;
 use super::*;
 
 fn members(list: &[(&str, u32)]) -> Vec<Member> {
-    list.iter()
-        .map(|(label, weight)| Member {
-            label: (*label).into(),
-            weight: *weight,
-        })
-        .collect()
+    list.iter().map(|(label, weight)| Member { label: (*label).into(), weight: *weight }).collect()
 }
 
 fn equal_servers(count: usize) -> Vec<Member> {
-    (1..=count)
-        .map(|n| Member {
-            label: format!("10.0.0.{n}:6379"),
-            weight: 1,
-        })
-        .collect()
+    (1..=count).map(|n| Member { label: format!("10.0.0.{n}:6379"), weight: 1 }).collect()
 }
 
 fn never() -> u32 {
@@ -28,9 +18,7 @@ fn never() -> u32 {
 }
 
 fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
-    let data = text
-        .lines()
-        .filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let data = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     data.map(|line| line.split_whitespace().collect())
 }
 
@@ -53,10 +41,7 @@ fn placements_agree_with_the_golden_vectors() {
         if fields[0] == "pool" {
             let parse = |field: &&str| {
                 let (label, weight) = field.split_once('*').unwrap();
-                Member {
-                    label: label.into(),
-                    weight: weight.parse().unwrap(),
-                }
+                Member { label: label.into(), weight: weight.parse().unwrap() }
             };
             pools.insert(fields[1], fields[2..].iter().map(parse).collect::<Vec<_>>());
             continue;
@@ -71,11 +56,7 @@ fn placements_agree_with_the_golden_vectors() {
         };
         let placement = Placement::new(rules, pools[pool].clone());
         let found = placement.locate(key.as_bytes(), never).unwrap();
-        assert_eq!(
-            placement.members()[found as usize].label,
-            owner,
-            "{fields:?}"
-        );
+        assert_eq!(placement.members()[found as usize].label, owner, "{fields:?}");
     }
 }
 
@@ -89,21 +70,11 @@ fn points_come_from_little_endian_words() {
 fn weights_decide_the_number_of_points() {
     let shares = |list: &[(&str, u32)]| {
         let list = members(list);
-        Ring::build(Distribution::Ketama, &list, &vec![true; list.len()])
-            .shares()
-            .to_vec()
+        Ring::build(Distribution::Ketama, &list, &vec![true; list.len()]).shares().to_vec()
     };
-    let caches = [
-        ("cache1", 5),
-        ("cache2", 3),
-        ("cachelong", 1),
-        ("cache3:11212", 7),
-    ];
+    let caches = [("cache1", 5), ("cache2", 3), ("cachelong", 1), ("cache3:11212", 7)];
     assert_eq!(shares(&caches), [200, 120, 40, 280]);
-    assert_eq!(
-        shares(&[("a:1", 1), ("b:1", 1), ("c:1", 1)]),
-        [160, 160, 160]
-    );
+    assert_eq!(shares(&[("a:1", 1), ("b:1", 1), ("c:1", 1)]), [160, 160, 160]);
     assert_eq!(shares(&[("a:1", 100_000), ("b:1", 1)]), [316, 0]);
 }
 
@@ -116,10 +87,7 @@ fn weights_are_rounded_as_floats() {
         let others = (2..live).map(|_| 1).chain([rest]);
         let list: Vec<Member> = std::iter::once(weight)
             .chain(others)
-            .map(|weight| Member {
-                label: "a".into(),
-                weight,
-            })
+            .map(|weight| Member { label: "a".into(), weight })
             .collect();
         Ring::build(Distribution::Ketama, &list, &vec![true; list.len()]).shares()[0]
     };
@@ -132,10 +100,7 @@ fn weights_are_rounded_as_floats() {
 
 #[test]
 fn the_hash_tag_is_the_first_non_empty_pair_only() {
-    let rules = Rules {
-        hash_tag: Some(*b"{}"),
-        ..Rules::default()
-    };
+    let rules = Rules { hash_tag: Some(*b"{}"), ..Rules::default() };
     let cases: [(&str, &str); 8] = [
         ("user:{42}:name", "42"),
         ("{}x", "{}x"),
@@ -149,20 +114,14 @@ fn the_hash_tag_is_the_first_non_empty_pair_only() {
     for (key, part) in cases {
         assert_eq!(rules.hashed_part(key.as_bytes()), part.as_bytes(), "{key}");
     }
-    let same = Rules {
-        hash_tag: Some(*b"$$"),
-        ..Rules::default()
-    };
+    let same = Rules { hash_tag: Some(*b"$$"), ..Rules::default() };
     assert_eq!(same.hashed_part(b"a$b$c$d$"), b"b");
 }
 
 #[test]
 fn an_empty_key_hashes_to_zero() {
     for hash in Hash::ALL {
-        let rules = Rules {
-            hash,
-            ..Rules::default()
-        };
+        let rules = Rules { hash, ..Rules::default() };
         assert_eq!(rules.hash(b""), 0, "{hash}");
     }
 }
@@ -183,28 +142,19 @@ fn names_round_trip() {
 
 #[test]
 fn a_single_live_member_owns_everything_without_hashing() {
-    let rules = Rules {
-        distribution: Distribution::Random,
-        ..Rules::default()
-    };
+    let rules = Rules { distribution: Distribution::Random, ..Rules::default() };
     let one = Placement::new(rules, members(&[("a:1", 3)]));
     assert_eq!(one.locate(b"any", never), Some(0));
     let left = Placement::new(rules, equal_servers(3)).with_live(&[false, true, false]);
     assert_eq!(left.locate(b"any", never), Some(1));
     assert_eq!(left.ring().slot(1), Some(Slot::OnlyMember));
     let none = left.with_live(&[]);
-    assert_eq!(
-        (none.locate(b"any", never), none.ring().slot(1)),
-        (None, None)
-    );
+    assert_eq!((none.locate(b"any", never), none.ring().slot(1)), (None, None));
 }
 
 #[test]
 fn random_placement_ignores_weights() {
-    let rules = Rules {
-        distribution: Distribution::Random,
-        ..Rules::default()
-    };
+    let rules = Rules { distribution: Distribution::Random, ..Rules::default() };
     let placement = Placement::new(rules, members(&[("a:1", 100), ("b:1", 1), ("c:1", 1)]));
     let owners: Vec<_> = (0..6).map(|roll| placement.locate(b"k", || roll)).collect();
     assert_eq!(owners, [0, 1, 2, 0, 1, 2].map(Some));
@@ -219,31 +169,16 @@ fn the_ring_wraps_at_its_end() {
     assert_eq!(ring.lookup(last.0, never), Some(last.1));
     assert_eq!(ring.lookup(u32::MAX, never), Some(first.1));
     let slot = ring.slot(u32::MAX);
-    assert_eq!(
-        slot,
-        Some(Slot::Point {
-            index: 0,
-            of: 480,
-            point: first.0,
-            wrapped: true
-        })
-    );
+    assert_eq!(slot, Some(Slot::Point { index: 0, of: 480, point: first.0, wrapped: true }));
 }
 
 #[test]
 fn long_labels_are_cut_like_the_fixed_buffer() {
     // With 300 bytes of label all digests are made of the same text: one point, many owners.
     let long = "x".repeat(300);
-    let ring = Ring::build(
-        Distribution::Ketama,
-        &members(&[("a:1", 1), (&long, 1)]),
-        &[true; 2],
-    );
-    let points: std::collections::HashSet<u32> = ring
-        .points()
-        .filter(|(_, owner)| *owner == 1)
-        .map(|(point, _)| point)
-        .collect();
+    let ring = Ring::build(Distribution::Ketama, &members(&[("a:1", 1), (&long, 1)]), &[true; 2]);
+    let points: std::collections::HashSet<u32> =
+        ring.points().filter(|(_, owner)| *owner == 1).map(|(point, _)| point).collect();
     assert_eq!(points.len(), 4);
 }
 
@@ -255,10 +190,7 @@ fn ketama_moves_only_the_keys_of_a_lost_server() {
     assert_eq!(moved_share(&before, &before), 0.0);
     let share = moved_share(&before, &after);
     assert!((0.07..0.13).contains(&share), "{share}");
-    let modula = Rules {
-        distribution: Distribution::Modula,
-        ..Rules::default()
-    };
+    let modula = Rules { distribution: Distribution::Modula, ..Rules::default() };
     let before = Placement::new(modula, equal_servers(10));
     assert!(moved_share(&before, &before.with_live(&live)) > 0.8);
     assert_eq!(moved_share(&before, &before.with_live(&[])), 1.0);
@@ -275,10 +207,7 @@ fn slow_owner(distribution: Distribution, list: &[Member], live: &[bool], hash: 
         return units[hash as usize % units.len()];
     }
     let above = ring.points().find(|(point, _)| *point >= hash);
-    above
-        .or_else(|| ring.points().next())
-        .map(|(_, owner)| owner)
-        .unwrap()
+    above.or_else(|| ring.points().next()).map(|(_, owner)| owner).unwrap()
 }
 
 proptest! {

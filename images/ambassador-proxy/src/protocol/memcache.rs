@@ -377,10 +377,12 @@ impl ReplyScan {
                 return Ok(Scan::Done(self.place));
             }
             let from = self.searched.max(self.place);
-            let Some(at) = memchr::memchr(b'\n', &bytes[from..]) else {
-                if bytes.len() - self.place > REPLY_LINE_BYTES_MAX {
-                    return Err(ProtocolError("reply line too long"));
-                }
+            let found = memchr::memchr(b'\n', &bytes[from..]);
+            let end = found.map_or(bytes.len(), |at| from + at);
+            if end - self.place > REPLY_LINE_BYTES_MAX {
+                return Err(ProtocolError("reply line too long"));
+            }
+            let Some(at) = found else {
                 self.searched = bytes.len();
                 return Ok(Scan::More { need: bytes.len() + 1 });
             };

@@ -220,7 +220,9 @@ fn inline_argument(text: &[u8]) -> Result<(Vec<u8>, &[u8]), ProtocolError> {
             (Some(b'"'), b'\\') => {
                 let escape = *text.get(at).ok_or(UNBALANCED)?;
                 at += 1;
-                let hex = text.get(at..at + 2).and_then(|pair| std::str::from_utf8(pair).ok());
+                let hex =
+                    text.get(at..at + 2).filter(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+                let hex = hex.and_then(|pair| std::str::from_utf8(pair).ok());
                 let hex = hex.and_then(|pair| u8::from_str_radix(pair, 16).ok());
                 arg.push(match (escape, hex) {
                     (b'x', Some(value)) => {
@@ -317,9 +319,8 @@ impl ReplyScan {
         if self.place > bytes.len() {
             return Ok(Scan::More { need: self.place });
         }
-        // A length that is not that of its body would put the client out of step. (Of a reply
-        // that was passed on in pieces less than its end may be left.)
-        if self.place >= 2 && bytes[self.place - 2..self.place] != *b"\r\n" {
+        // A length that is not that of its body would put the client out of step.
+        if !bytes[..self.place].ends_with(b"\r\n") {
             return Err(ProtocolError("reply without its end"));
         }
         Ok(Scan::Done(self.place))
@@ -349,14 +350,12 @@ impl ReplyScan {
     fn line_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, ProtocolError> {
         let from = self.searched.max(self.place);
         match memchr::memchr(b'\n', &bytes[from..]) {
-            Some(at) => Ok(Some(from + at + 1)),
-            None if bytes.len() - self.place > REPLY_LINE_BYTES_MAX => {
-                Err(ProtocolError("reply line too long"))
-            }
-            None => {
+            Some(at) if from + at - self.place <= REPLY_LINE_BYTES_MAX => Ok(Some(from + at + 1)),
+            None if bytes.len() - self.place <= REPLY_LINE_BYTES_MAX => {
                 self.searched = bytes.len();
                 Ok(None)
             }
+            _ => Err(ProtocolError("reply line too long")),
         }
     }
 
@@ -368,7 +367,9 @@ impl ReplyScan {
 
     /// How many of `available` bytes the scan is done with, so that they can be passed on.
     pub fn passable(&self, available: usize) -> usize {
-        self.place.min(available)
+        // Its end is looked at once it has come.
+        let held_back = if self.elements_left == 0 { 2 } else { 0 };
+        self.place.saturating_sub(held_back).min(available)
     }
 
     /// Makes ready for the next reply.

@@ -301,7 +301,11 @@ impl Client {
         let start = self.parked.len();
         let end = start + reply.len();
         if let Some(slot) = self.slot(seq) {
-            *slot = Slot::Parked { start, end };
+            let before = std::mem::replace(slot, Slot::Parked { start, end });
+            if let Slot::Own { bytes, .. } = before {
+                // Nobody has seen the beginning of this one; the failure takes its place.
+                self.held -= bytes.len();
+            }
             self.parked.extend_from_slice(reply);
             self.parked_slots += 1;
         }
@@ -382,7 +386,17 @@ impl Client {
 
     /// Whether part of the reply to `seq` is on its way to the client already.
     pub(crate) fn has_started(&mut self, seq: u64) -> bool {
-        matches!(self.slot(seq), Some(Slot::Streaming | Slot::Own { .. }))
+        matches!(self.slot(seq), Some(Slot::Streaming))
+    }
+
+    /// The rest of the first reply will never come, so that nothing after it could be understood:
+    /// the client gets what there is, then the connection ends.
+    pub(crate) fn break_off(&mut self) {
+        self.slots.clear();
+        self.parked = Vec::new();
+        self.parked_slots = 0;
+        self.held = 0;
+        self.end(Ending::AfterReplies);
     }
 
     /// Sends on what has become first in the order.

@@ -143,7 +143,11 @@ impl Fabric {
 
     /// Where the keys of a fragment are to be written; `None` if it has failed.
     #[inline]
-    pub(crate) fn fragment_tail(&mut self, plan: &SplitPlan, fragment: u16) -> Option<&mut Vec<u8>> {
+    pub(crate) fn fragment_tail(
+        &mut self,
+        plan: &SplitPlan,
+        fragment: u16,
+    ) -> Option<&mut Vec<u8>> {
         let (upstream, _) = plan.fragments[usize::from(fragment)].upstream?;
         Some(self.upstreams[upstream as usize].out.tail())
     }
@@ -218,7 +222,11 @@ impl Fabric {
     }
 
     /// A connection that one large request has for itself.
-    pub(crate) fn open_for_passing(&mut self, sender: Sender, server: usize) -> Result<u32, Failure> {
+    pub(crate) fn open_for_passing(
+        &mut self,
+        sender: Sender,
+        server: usize,
+    ) -> Result<u32, Failure> {
         let spare = match sender.resp3 {
             false => self.pool(sender.pool).take_spare(server),
             true => None,

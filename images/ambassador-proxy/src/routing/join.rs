@@ -1,6 +1,6 @@
 //! One reply made of the replies of several servers.
 
-use crate::protocol::resp::{push_header, ReplyScan};
+use crate::protocol::resp::{ReplyScan, push_header};
 use crate::protocol::{Scan, Span, decimal, memcache};
 
 /// How the fragments make one reply.

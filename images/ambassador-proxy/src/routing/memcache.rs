@@ -143,10 +143,8 @@ fn everywhere(client: &mut Client, fabric: &mut Fabric, frame: &[u8], noreply: b
     let seq = (!noreply).then(|| client.expect_join(join));
     client.silent |= noreply;
     for server in 0..servers {
-        let wanted =
-            seq.map(|seq| Wanted { seq, fragment: server as u16, kind: ReplyKind::Line });
-        let sent =
-            fabric.send(sender(client), server, wanted, |out| out.extend_from_slice(frame));
+        let wanted = seq.map(|seq| Wanted { seq, fragment: server as u16, kind: ReplyKind::Line });
+        let sent = fabric.send(sender(client), server, wanted, |out| out.extend_from_slice(frame));
         if let (Err(failure), Some(seq)) = (sent, seq) {
             fabric.pool(client.pool).plan.counters.pool.forward_error.add(1);
             client.fragment_failed(seq, failure.reply(client.protocol).as_bytes());

@@ -9,8 +9,8 @@
 use super::client::{Client, Ending, Passing, Scanner, Tail};
 use super::fabric::Fabric;
 use super::failure::Failure;
-use super::redis::{admit, fail, sender};
 use super::memcache::reply_kind;
+use super::redis::{admit, fail, sender};
 use super::upstream::{Expect, For, NEVER, WHOLE};
 use crate::protocol::commands::Route;
 use crate::protocol::memcache::{ReplyKind, Verb};
@@ -28,7 +28,11 @@ pub(super) enum Begun {
 
 /// Where a large request is to go.
 enum Destination {
-    Key { start: usize, end: usize, kind: ReplyKind },
+    Key {
+        start: usize,
+        end: usize,
+        kind: ReplyKind,
+    },
     Refused(Vec<u8>),
     /// Not even an answer.
     Closed,

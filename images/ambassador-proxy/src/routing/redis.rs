@@ -367,7 +367,9 @@ fn authenticate(
     match (right, user) {
         (true, _) => Ok(()),
         (false, None) => Err("-ERR invalid password\r\n"),
-        (false, Some(_)) => Err("-WRONGPASS invalid username-password pair or user is disabled.\r\n"),
+        (false, Some(_)) => {
+            Err("-WRONGPASS invalid username-password pair or user is disabled.\r\n")
+        }
     }
 }
 
@@ -411,7 +413,11 @@ fn hello(client: &mut Client, fabric: &mut Fabric, words: &[&[u8]]) -> Result<()
 
 fn push_hello(out: &mut Vec<u8>, client: &Client) {
     let resp3 = client.session.resp3;
-    if resp3 { push_header(out, b'%', 7) } else { push_header(out, b'*', 14) }
+    if resp3 {
+        push_header(out, b'%', 7)
+    } else {
+        push_header(out, b'*', 14)
+    }
     let mut text = |key: &str, value: &str| {
         push_bulk(out, key.as_bytes());
         push_bulk(out, value.as_bytes());
@@ -452,7 +458,9 @@ fn client_command(client: &mut Client, word: &[u8], argument: Option<&[u8]>, out
         (b"setinfo", Some(_)) | (b"no-evict" | b"no-touch", Some(_)) => {
             out.extend_from_slice(b"+OK\r\n");
         }
-        _ => out.extend_from_slice(b"-ERR this CLIENT subcommand is not supported by the proxy\r\n"),
+        _ => {
+            out.extend_from_slice(b"-ERR this CLIENT subcommand is not supported by the proxy\r\n")
+        }
     }
 }
 

@@ -88,6 +88,10 @@ impl Core {
         let clients = u64::from(pool.clients);
         pool.plan.counters.pool.client_connections.set(clients);
         self.fabric.pools[place] = Some(pool);
+        for (_, client) in self.clients.iter_mut().filter(|(_, client)| client.pool == place) {
+            // A key may have another connection from now on; what was asked before comes first.
+            client.barrier = true;
+        }
         self.abandon_others(place, &left_behind, same_talk);
     }
 
@@ -124,8 +128,9 @@ impl Core {
         }
         let pool = self.fabric.pool(place);
         let servers = pool.links.len();
-        let links: Vec<u32> =
-            (0..servers).flat_map(|server| pool.take_links(server).all().collect::<Vec<_>>()).collect();
+        let links: Vec<u32> = (0..servers)
+            .flat_map(|server| pool.take_links(server).all().collect::<Vec<_>>())
+            .collect();
         self.abandon_others(place, &links, false);
         self.retire_pool_if_empty(place);
     }

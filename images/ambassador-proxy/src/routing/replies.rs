@@ -506,7 +506,8 @@ impl Core {
         let (pool, server) = (up.pool, up.server);
         let handshakes = up.handshake_replies > 0 || up.link != Link::Up;
         let head_us = up.fifo.front().map_or(u64::MAX, |head| head.deadline_us);
-        let hopeless = up.timeout_us.is_none_or(|timeout| head_us.saturating_add(timeout) <= now_us);
+        let hopeless =
+            up.timeout_us.is_none_or(|timeout| head_us.saturating_add(timeout) <= now_us);
         let connects = up.link == Link::Connecting && up.connect_deadline_us <= now_us;
         if connects || handshakes || hopeless || self.fabric.pool(pool).strict {
             // twemproxy gives the connection up with the first late reply.
@@ -537,8 +538,7 @@ fn tell(client: &mut Client, seq: u64, fragment: u16, failure: Failure) {
     if fragment != WHOLE {
         client.fragment_failed(seq, reply.as_bytes());
     } else if client.has_started(seq) {
-        // Part of the reply is on its way; nothing that could follow it would be understood.
-        client.end(Ending::Now);
+        client.break_off();
     } else {
         client.reply(seq, reply.as_bytes());
     }

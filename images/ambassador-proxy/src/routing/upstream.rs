@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::BLOCK_US_MAX;
 use super::buffer::Buffer;
 use super::client::ClientId;
-use super::BLOCK_US_MAX;
 use super::failure::Failure;
 use crate::config::Protocol;
 use crate::protocol::memcache::ReplyKind;

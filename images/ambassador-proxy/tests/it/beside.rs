@@ -31,9 +31,8 @@ const LAST_MEMCACHE: &str = "get @a99";
 const TIMEOUT_MS: u32 = 300;
 
 /// The pools that every proxy here has, each with the servers it stands before.
-const POOLS: [&str; 9] = [
-    "redis", "one", "dead", "slow", "auth", "wrong", "memcache", "deadmc", "slowmc",
-];
+const POOLS: [&str; 9] =
+    ["redis", "one", "dead", "slow", "auth", "wrong", "memcache", "deadmc", "slowmc"];
 
 /// The servers, shared by all proxies, and the proxies.
 pub(crate) struct Stage {
@@ -67,21 +66,14 @@ fn sessions_go_as_with_nutcracker_or_differ_as_intended() {
     let [theirs, strict, friendly] =
         [Part::Nutcracker, Part::Strict, Part::Friendly].map(|part| stage.actor(part));
     let (mut surprises, mut seen) = (String::new(), Vec::new());
-    for Session {
-        pool,
-        strict: strict_name,
-        friendly: friendly_name,
-        steps,
-    } in &sessions::all()
-    {
+    for Session { pool, strict: strict_name, friendly: friendly_name, steps } in &sessions::all() {
         let outcomes = [&theirs, &strict, &friendly].map(|actor| stage.play(actor, pool, steps));
         let [reference, strict, friendly] = &outcomes;
         seen.extend(strict_name.iter().map(|name| (*name, true)));
         seen.extend(friendly_name.iter().map(|name| (*name, false)));
-        for (mode, ours, name) in [
-            ("strict", strict, strict_name),
-            ("friendly", friendly, friendly_name),
-        ] {
+        for (mode, ours, name) in
+            [("strict", strict, strict_name), ("friendly", friendly, friendly_name)]
+        {
             if (reference == ours) != name.is_none() {
                 writeln!(
                     surprises,
@@ -104,19 +96,15 @@ fn commands_take_as_many_arguments_as_with_nutcracker() {
     let [theirs, strict, friendly] =
         [Part::Nutcracker, Part::Strict, Part::Friendly].map(|part| stage.actor(part));
     let mut surprises = String::new();
-    let mut names: Vec<&str> = commands::all()
-        .filter(|command| command.twemproxy)
-        .map(|command| command.name)
-        .collect();
+    let mut names: Vec<&str> =
+        commands::all().filter(|command| command.twemproxy).map(|command| command.name).collect();
     // What a server tells of itself is long; the others have sessions of their own.
     names.retain(|name| !["lolwut", "command", "quit", "move"].contains(name));
     names.sort_unstable();
     for name in &names {
         let play = |actor: &Actor| -> Vec<Outcome> {
             stage.flush();
-            (0..8)
-                .map(|count| stage.talk(actor, "redis", &arguments(name, count), 1))
-                .collect()
+            (0..8).map(|count| stage.talk(actor, "redis", &arguments(name, count), 1)).collect()
         };
         let (theirs, strict, friendly) = (play(&theirs), play(&strict), play(&friendly));
         for (count, (theirs, strict)) in theirs.iter().zip(&strict).enumerate() {
@@ -124,11 +112,7 @@ fn commands_take_as_many_arguments_as_with_nutcracker() {
             let keyless = matches!(*name, "zdiff" | "zinter" | "zunion") && count == 1;
             if theirs != strict && !keyless {
                 let (theirs, strict) = (shown(theirs), shown(strict));
-                writeln!(
-                    surprises,
-                    "{name} with {count}: {theirs}\n  strict {strict}"
-                )
-                .unwrap();
+                writeln!(surprises, "{name} with {count}: {theirs}\n  strict {strict}").unwrap();
             }
         }
         for (count, (theirs, friendly)) in theirs.iter().zip(&friendly).enumerate() {
@@ -137,11 +121,8 @@ fn commands_take_as_many_arguments_as_with_nutcracker() {
             let differs = theirs != friendly && theirs.end != End::Closed && !keyless;
             if differs || friendly.end != End::Open {
                 let (theirs, friendly) = (shown(theirs), shown(friendly));
-                writeln!(
-                    surprises,
-                    "{name} with {count}: {theirs}\n  friendly {friendly}"
-                )
-                .unwrap();
+                writeln!(surprises, "{name} with {count}: {theirs}\n  friendly {friendly}")
+                    .unwrap();
             }
         }
     }
@@ -200,10 +181,7 @@ impl Stage {
         }
         Stage {
             redis: [Server::redis(&[]), Server::redis(&[])],
-            memcached: [
-                Server::memcached(&["-I", "4m"]),
-                Server::memcached(&["-I", "4m"]),
-            ],
+            memcached: [Server::memcached(&["-I", "4m"]), Server::memcached(&["-I", "4m"])],
             locked: Server::redis(&["--requirepass", "secret"]),
             frozen,
             dead: DeadPort::new(),
@@ -215,11 +193,7 @@ impl Stage {
         let ports: Vec<(&str, u16)> = POOLS.iter().map(|pool| (*pool, free_port())).collect();
         let mut config = String::new();
         for (pool, port) in &ports {
-            writeln!(
-                config,
-                "{pool}:\n  listen: 127.0.0.1:{port}\n  hash_tag: \"{{}}\""
-            )
-            .unwrap();
+            writeln!(config, "{pool}:\n  listen: 127.0.0.1:{port}\n  hash_tag: \"{{}}\"").unwrap();
             if part == Part::Strict {
                 config.push_str("  compat: strict\n");
             }
@@ -229,11 +203,7 @@ impl Stage {
             Part::Nutcracker => (Some(Nutcracker::start(&config)), None),
             _ => (None, Some(Proxy::start(&config, &[]))),
         };
-        Actor {
-            ports,
-            _nutcracker: nutcracker,
-            _proxy: proxy,
-        }
+        Actor { ports, _nutcracker: nutcracker, _proxy: proxy }
     }
 
     fn rest_of_pool(&self, pool: &str) -> String {
@@ -246,18 +216,9 @@ impl Stage {
             "redis" => format!("{redis}{servers}{redis_a}{redis_b}"),
             "one" => format!("{redis}{servers}{redis_a}"),
             "dead" => format!("{redis}{servers}{redis_a}{dead}"),
-            "slow" => format!(
-                "{redis}{timeout}{servers}{redis_a}{}",
-                self.frozen[0].entry("b")
-            ),
-            "auth" => format!(
-                "{redis}  redis_auth: secret\n{servers}{}",
-                self.locked.entry("a")
-            ),
-            "wrong" => format!(
-                "{redis}  redis_auth: other\n{servers}{}",
-                self.locked.entry("a")
-            ),
+            "slow" => format!("{redis}{timeout}{servers}{redis_a}{}", self.frozen[0].entry("b")),
+            "auth" => format!("{redis}  redis_auth: secret\n{servers}{}", self.locked.entry("a")),
+            "wrong" => format!("{redis}  redis_auth: other\n{servers}{}", self.locked.entry("a")),
             "memcache" => format!("{servers}{cache_a}{cache_b}"),
             "deadmc" => format!("{servers}{cache_a}{dead}"),
             "slowmc" => format!("{timeout}{servers}{cache_a}{}", self.frozen[1].entry("b")),
@@ -326,11 +287,7 @@ impl Stage {
         client.send(bytes);
         let mut outcome = client.outcome(protocol, replies, PATIENCE);
         if outcome.end == End::Open {
-            let last = if protocol == Protocol::Redis {
-                LAST_REDIS
-            } else {
-                LAST_MEMCACHE
-            };
+            let last = if protocol == Protocol::Redis { LAST_REDIS } else { LAST_MEMCACHE };
             // Who has closed by now takes no request; the next read tells.
             let _ = client.stream.write_all(&self.step(protocol, last));
             let last = client.outcome(protocol, 1, PATIENCE);
@@ -342,11 +299,7 @@ impl Stage {
 }
 
 pub(crate) fn protocol(pool: &str) -> Protocol {
-    if pool.ends_with("mc") || pool == "memcache" {
-        Protocol::Memcache
-    } else {
-        Protocol::Redis
-    }
+    if pool.ends_with("mc") || pool == "memcache" { Protocol::Memcache } else { Protocol::Redis }
 }
 
 impl Actor {

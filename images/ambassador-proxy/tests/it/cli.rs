@@ -33,11 +33,7 @@ sessions:
 fn expect_run(config: &str, arguments: &[&str], code: i32, expected: &Expect) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file.yml"), config).unwrap();
-    let Finished {
-        code: found,
-        stdout,
-        stderr,
-    } = run(arguments, dir.path());
+    let Finished { code: found, stdout, stderr } = run(arguments, dir.path());
     assert_eq!(found, Some(code), "{arguments:?}: {stdout}{stderr}");
     let both = [stdout, stderr].into_iter().filter(|text| !text.is_empty());
     expected.assert_eq(&both.collect::<Vec<_>>().join("stderr:\n"));
@@ -232,31 +228,16 @@ fn small_flags_answer_as_nutcracker_does() {
         let ours = run(&["-t", "-c", file.to_str().unwrap()], dir.path());
         assert_eq!((theirs.status.code(), ours.code), (Some(code), Some(code)));
         let verdict = |text: &str| text.lines().last().map(ToOwned::to_owned);
-        assert_eq!(
-            verdict(&ours.stderr),
-            verdict(&String::from_utf8_lossy(&theirs.stderr))
-        );
+        assert_eq!(verdict(&ours.stderr), verdict(&String::from_utf8_lossy(&theirs.stderr)));
     }
     let help = run(&["-h"], dir.path());
     assert_eq!(help.code, Some(0));
     for flag in "hVtdDvocsaipm".chars() {
-        assert!(
-            help.stdout.contains(&format!(" -{flag}, ")),
-            "no -{flag} in\n{}",
-            help.stdout
-        );
+        assert!(help.stdout.contains(&format!(" -{flag}, ")), "no -{flag} in\n{}", help.stdout);
     }
     let described = run(&["-D"], dir.path()).stdout;
-    for name in [
-        "client_eof",
-        "server_ejected_at",
-        "out_queue_bytes",
-        "fragments",
-    ] {
-        assert!(
-            described.contains(&format!("  {name} ")),
-            "no {name} in\n{described}"
-        );
+    for name in ["client_eof", "server_ejected_at", "out_queue_bytes", "fragments"] {
+        assert!(described.contains(&format!("  {name} ")), "no {name} in\n{described}");
     }
 }
 
@@ -268,15 +249,7 @@ fn flags_are_taken_in_every_form() {
     let glued = format!("-s{stats}");
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file.yml"), config).unwrap();
-    let all = [
-        "--conf-file=file.yml",
-        "-tv6",
-        &glued,
-        "-i1",
-        "--mbuf",
-        "512",
-        "-a127.0.0.1",
-    ];
+    let all = ["--conf-file=file.yml", "-tv6", &glued, "-i1", "--mbuf", "512", "-a127.0.0.1"];
     let tested = run(&all, dir.path());
     assert_eq!(tested.code, Some(0), "{}", tested.stderr);
     assert!(tested.stderr.contains("syntax is ok"));
@@ -289,22 +262,13 @@ fn health_is_asked_for() {
     let proxy = Proxy::start(&config, &["--grace", "30s"]);
     let probe = proxy.probe.to_string();
     for (what, code) in [("live", 0), ("ready", 0)] {
-        let asked = run(
-            &["healthcheck", what, "--probe-addr", &probe],
-            Path::new("/"),
-        );
+        let asked = run(&["healthcheck", what, "--probe-addr", &probe], Path::new("/"));
         assert_eq!(asked.code, Some(code), "{what}: {}", asked.stderr);
     }
     assert_eq!(proxy.post("/mgmt/v1/lifecycle/drain").status, 202);
-    let asked = run(
-        &["healthcheck", "ready", "--probe-addr", &probe],
-        Path::new("/"),
-    );
+    let asked = run(&["healthcheck", "ready", "--probe-addr", &probe], Path::new("/"));
     assert_eq!(asked.code, Some(1), "{}", asked.stderr);
-    let asked = run(
-        &["healthcheck", "live", "--probe-addr", &probe],
-        Path::new("/"),
-    );
+    let asked = run(&["healthcheck", "live", "--probe-addr", &probe], Path::new("/"));
     assert_eq!(asked.code, Some(0), "{}", asked.stderr);
     drop(proxy);
     let asked = run(&["healthcheck", "--probe-addr", &probe], Path::new("/"));

@@ -46,23 +46,14 @@ fn setting() -> Setting {
         )
     });
     let proxy = Proxy::start(&pools.concat(), &[]);
-    Setting {
-        _servers: servers,
-        plain,
-        resp3,
-        secret,
-        cache,
-        proxy,
-    }
+    Setting { _servers: servers, plain, resp3, secret, cache, proxy }
 }
 
 /// The Python of an environment that has this package, made on first use.
 fn python(package: &str) -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
-    let name: String = package
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
+    let name: String =
+        package.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let place = root.join(&name);
     let python = place.join("bin/python");
     fs::create_dir_all(&root).unwrap();
@@ -74,13 +65,7 @@ fn python(package: &str) -> Result<PathBuf, String> {
         // What a run that was broken off has left is of no use.
         let _ = fs::remove_dir_all(&place);
         checked(Command::new("python3").args(["-m", "venv"]).arg(&place))?;
-        let pip = [
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ];
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
         checked(Command::new(&python).args(pip).arg(package))?;
         fs::write(&done, "").unwrap();
     }
@@ -88,16 +73,10 @@ fn python(package: &str) -> Result<PathBuf, String> {
 }
 
 fn checked(command: &mut Command) -> Result<Output, String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{command:?}: {error}"))?;
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     let said = [&output.stdout[..], &output.stderr[..]].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
-    if output.status.success() {
-        Ok(output)
-    } else {
-        Err(format!("{command:?}: {said}"))
-    }
+    if output.status.success() { Ok(output) } else { Err(format!("{command:?}: {said}")) }
 }
 
 /// Runs a script with a package; the last line it prints must begin with `all ok`.
@@ -105,41 +84,25 @@ fn run_script(package: &str, script: &str, ports: &[u16]) {
     let python = match python(package) {
         Ok(python) => python,
         Err(reason) => {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "it decides whether a skip is an error"
-            )]
+            #[expect(clippy::disallowed_methods, reason = "it decides whether a skip is an error")]
             let strict = std::env::var("CI").is_ok_and(|value| value == "true");
             assert!(!strict, "{reason}");
             println!("skipped: {package} could not be installed: {reason}");
             return;
         }
     };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/it/testdata")
-        .join(script);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/testdata").join(script);
     let mut command = Command::new(python);
-    command
-        .arg(script)
-        .args(ports.iter().map(ToString::to_string));
+    command.arg(script).args(ports.iter().map(ToString::to_string));
     let output = checked(&mut command).unwrap_or_else(|error| panic!("{package}: {error}"));
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{package}:\n{said}");
-    assert!(
-        said.lines()
-            .last()
-            .is_some_and(|line| line.starts_with("all ok")),
-        "{said}"
-    );
+    assert!(said.lines().last().is_some_and(|line| line.starts_with("all ok")), "{said}");
 }
 
 fn redis_py(package: &str) {
     let setting = setting();
-    run_script(
-        package,
-        "redis_client.py",
-        &[setting.plain, setting.resp3, setting.secret],
-    );
+    run_script(package, "redis_client.py", &[setting.plain, setting.resp3, setting.secret]);
     for pool in ["plain", "resp3", "secret"] {
         let series = format!("ambassador_proxy_pool_forward_error_total{{pool=\"{pool}\"}}");
         assert_eq!(setting.proxy.metric(&series), 0.0, "{pool}");
@@ -171,22 +134,9 @@ fn pymemcache() {
 fn libmemcached() {
     let setting = setting();
     let mut command = Command::new("memccapable");
-    command.args([
-        "-h",
-        "127.0.0.1",
-        "-p",
-        &setting.cache.to_string(),
-        "-a",
-        "-t",
-        "10",
-    ]);
-    let output = command
-        .output()
-        .expect("memccapable is installed (`cargo xtask setup`)");
+    command.args(["-h", "127.0.0.1", "-p", &setting.cache.to_string(), "-a", "-t", "10"]);
+    let output = command.output().expect("memccapable is installed (`cargo xtask setup`)");
     let said = [&output.stdout[..], &output.stderr[..]].concat();
     let said = String::from_utf8_lossy(&said);
-    assert!(
-        output.status.success() && said.contains("All tests passed"),
-        "{said}"
-    );
+    assert!(output.status.success() && said.contains("All tests passed"), "{said}");
 }

@@ -155,37 +155,17 @@ const SERVERS: &[(&str, By)] = &[
 
 /// Whole files.
 const FILES: &[(&str, &str, By)] = &[
-    (
-        "the book's Redis pool",
-        include_str!("testdata/book_redis.yml"),
-        Both,
-    ),
-    (
-        "the book's memcached pool",
-        include_str!("testdata/book_memcached.yml"),
-        Both,
-    ),
-    (
-        "many pools, as in the manual",
-        include_str!("testdata/manual.yml"),
-        Both,
-    ),
+    ("the book's Redis pool", include_str!("testdata/book_redis.yml"), Both),
+    ("the book's memcached pool", include_str!("testdata/book_memcached.yml"), Both),
+    ("many pools, as in the manual", include_str!("testdata/manual.yml"), Both),
     ("an empty file", "", Neither),
     ("a comment", "# nothing\n", Neither),
     ("a scalar", "alpha\n", Neither),
     ("a pool without body", "alpha:\n", Neither),
     ("no servers", "a:\n  listen: 127.0.0.1:7001\n", Neither),
-    (
-        "empty servers",
-        "a:\n  listen: 127.0.0.1:7001\n  servers:\n",
-        Neither,
-    ),
+    ("empty servers", "a:\n  listen: 127.0.0.1:7001\n  servers:\n", Neither),
     ("no listen", "a:\n  servers:\n   - h:1:1\n", Neither),
-    (
-        "a scalar for servers",
-        "a:\n  listen: 127.0.0.1:7001\n  servers: h:1:1\n",
-        Neither,
-    ),
+    ("a scalar for servers", "a:\n  listen: 127.0.0.1:7001\n  servers: h:1:1\n", Neither),
     (
         "a key twice",
         "a:\n  listen: 127.0.0.1:7001\n  timeout: 1\n  timeout: 1\n  servers:\n   - h:1:1\n",
@@ -243,32 +223,16 @@ const FILES: &[(&str, &str, By)] = &[
         "ambassador-proxy:\n  workers: 2\na:\n  listen: 127.0.0.1:7001\n  servers:\n   - h:1:1\n",
         Ours,
     ),
-    (
-        "flow style",
-        "a: {listen: '127.0.0.1:7001', servers: ['h:1:1']}\n",
-        Ours,
-    ),
-    (
-        "a document marker",
-        "---\na:\n  listen: 127.0.0.1:7001\n  servers:\n   - h:1:1\n",
-        Ours,
-    ),
-    (
-        "two documents",
-        "a:\n  listen: 127.0.0.1:7001\n  servers:\n   - h:1:1\n---\nb: c\n",
-        Neither,
-    ),
+    ("flow style", "a: {listen: '127.0.0.1:7001', servers: ['h:1:1']}\n", Ours),
+    ("a document marker", "---\na:\n  listen: 127.0.0.1:7001\n  servers:\n   - h:1:1\n", Ours),
+    ("two documents", "a:\n  listen: 127.0.0.1:7001\n  servers:\n   - h:1:1\n---\nb: c\n", Neither),
     (
         "anchors",
         "a:\n  listen: 127.0.0.1:7001\n  servers: &s\n   - h:1:1\n\
          b:\n  listen: 127.0.0.1:7002\n  servers: *s\n",
         Ours,
     ),
-    (
-        "tabs",
-        "a:\n\tlisten: 127.0.0.1:7001\n\tservers:\n\t - h:1:1\n",
-        Neither,
-    ),
+    ("tabs", "a:\n\tlisten: 127.0.0.1:7001\n\tservers:\n\t - h:1:1\n", Neither),
     (
         "a list not indented",
         "a:\n  listen: 127.0.0.1:7001\n  servers:\n  - h:1:1\n  - i:1:1\n",
@@ -279,11 +243,7 @@ const FILES: &[(&str, &str, By)] = &[
         "a:\r\n  listen: 127.0.0.1:7001\r\n  servers:\r\n   - h:1:1 n\r\n",
         Both,
     ),
-    (
-        "a byte order mark",
-        "\u{feff}a:\n  listen: 127.0.0.1:7001\n  servers:\n   - h:1:1\n",
-        Both,
-    ),
+    ("a byte order mark", "\u{feff}a:\n  listen: 127.0.0.1:7001\n  servers:\n   - h:1:1\n", Both),
     (
         "comments and blank lines",
         "# a\n\na: # b\n\n  # c\n  listen: 127.0.0.1:7001   # d\n  servers: # e\n\n   - h:1:1 # f",
@@ -294,11 +254,7 @@ const FILES: &[(&str, &str, By)] = &[
         "a:\n  listen: >-\n    127.0.0.1:7001\n  servers:\n   - |-\n    h:1:1\n",
         Both,
     ),
-    (
-        "a nested pool",
-        "a:\n  b:\n    listen: 127.0.0.1:7001\n",
-        Neither,
-    ),
+    ("a nested pool", "a:\n  b:\n    listen: 127.0.0.1:7001\n", Neither),
 ];
 
 /// What nutcracker lets pass and we refuse, each with the reason.
@@ -337,10 +293,7 @@ const THEIRS: &[(&str, &str)] = &[
         "one value of servers outside its list",
         "a:\n  listen: 127.0.0.1:7001\n  servers: h:1:1\n  servers:\n   - i:1:1\n",
     ),
-    (
-        "a list where one value belongs",
-        "a:\n  listen:\n   - 127.0.0.1:7001\n  servers: h:1:1\n",
-    ),
+    ("a list where one value belongs", "a:\n  listen:\n   - 127.0.0.1:7001\n  servers: h:1:1\n"),
 ];
 
 #[test]
@@ -441,10 +394,7 @@ struct Judges {
 
 impl Judges {
     fn new() -> Self {
-        Judges {
-            dir: tempfile::tempdir().unwrap(),
-            surprises: Vec::new(),
-        }
+        Judges { dir: tempfile::tempdir().unwrap(), surprises: Vec::new() }
     }
 
     fn expect(&mut self, text: &str, by: By, what: &str) {
@@ -454,10 +404,7 @@ impl Judges {
         let ours = parse_pools(&file, text);
         let verdicts = (ours.is_ok(), output.status.success());
         if verdicts != (matches!(by, Both | Ours), matches!(by, Both | Theirs)) {
-            let why = ours
-                .err()
-                .map(|error| error.to_string())
-                .unwrap_or_default();
+            let why = ours.err().map(|error| error.to_string()).unwrap_or_default();
             let theirs = String::from_utf8_lossy(&output.stderr);
             self.surprises.push(format!(
                 "{what}: (ours, nutcracker's) = {verdicts:?}\n{text}{why}\n{theirs}",

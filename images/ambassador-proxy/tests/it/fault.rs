@@ -75,12 +75,7 @@ fn faults(protocol: Protocol, stray: &[u8]) {
     baton.stop.store(true, SeqCst);
     let tallies: Vec<Tally> = clients
         .into_iter()
-        .map(|client| {
-            client
-                .join()
-                .unwrap()
-                .unwrap_or_else(|error| panic!("{error}"))
-        })
+        .map(|client| client.join().unwrap().unwrap_or_else(|error| panic!("{error}")))
         .collect();
     let faults: u64 = networks.iter().map(Network::faults).sum();
     let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
@@ -127,9 +122,7 @@ fn pause(baton: &Baton, then: impl FnOnce()) {
     let before = baton.waiting.load(SeqCst);
     let gone = before % CLIENTS;
     baton.pause.store(true, SeqCst);
-    wait_until("all clients pause", || {
-        baton.waiting.load(SeqCst) >= before + CLIENTS - gone
-    });
+    wait_until("all clients pause", || baton.waiting.load(SeqCst) >= before + CLIENTS - gone);
     then();
     baton.pause.store(false, SeqCst);
 }
@@ -140,18 +133,13 @@ fn quiet_moment(proxy: &Proxy, networks: &[Network], stray: &[u8]) {
         let series = "ambassador_proxy_server_out_queue{pool=\"p\",server=";
         proxy.metric(&format!("{series}\"{server}\"}}"))
     };
-    wait_until("late replies have come or are given up", || {
-        queue("a") + queue("b") == 0.0
-    });
+    wait_until("late replies have come or are given up", || queue("a") + queue("b") == 0.0);
     let strays = || proxy.metric("ambassador_proxy_proxy_stray_replies_total");
     let before = strays();
     for network in networks {
         network.set_bad(false);
     }
-    let sent: usize = networks
-        .iter()
-        .map(|network| network.send_stray(stray))
-        .sum();
+    let sent: usize = networks.iter().map(|network| network.send_stray(stray)).sum();
     // Some connections are closed already, though their other end does not know it yet.
     let open = || {
         let connections = |server: &str| {
@@ -160,9 +148,7 @@ fn quiet_moment(proxy: &Proxy, networks: &[Network], stray: &[u8]) {
         };
         connections("a") + connections("b")
     };
-    wait_until("the connections with stray replies are closed", || {
-        open() == 0.0
-    });
+    wait_until("the connections with stray replies are closed", || open() == 0.0);
     println!("{sent} stray replies sent, {} seen", strays() - before);
     for network in networks {
         network.set_bad(true);

@@ -28,11 +28,7 @@ impl Pair {
             config += &format!("  {line}\n");
         }
         config = config + "  servers:\n" + &servers[0].entry("a") + &servers[1].entry("b");
-        Pair {
-            servers,
-            port,
-            config,
-        }
+        Pair { servers, port, config }
     }
 
     fn key(&self, label: &str) -> String {
@@ -57,10 +53,7 @@ fn ejecting(limit: u32, more: &[&'static str]) -> Vec<String> {
 
 fn pair(limit: u32, more: &[&'static str]) -> Pair {
     let lines = ejecting(limit, more);
-    Pair::new(
-        Protocol::Redis,
-        &lines.iter().map(String::as_str).collect::<Vec<_>>(),
-    )
+    Pair::new(Protocol::Redis, &lines.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[test]
@@ -74,32 +67,18 @@ fn a_late_reply_costs_its_request_and_nothing_else() {
     }
     let connections = || {
         let list = pair.servers[1].client().ask(&["CLIENT", "LIST"]);
-        let lines = list
-            .lines()
-            .filter(|line| line.starts_with("id=") && !line.contains("|list"));
-        lines
-            .map(|line| line.split(' ').next().unwrap().to_owned())
-            .collect::<Vec<_>>()
+        let lines = list.lines().filter(|line| line.starts_with("id=") && !line.contains("|list"));
+        lines.map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let before = connections();
     pair.servers[1].freeze();
     client.send(&[request(&["GET", &b]), request(&["GET", &a])].concat());
     assert_eq!(client.resp().unwrap(), b"-ERR Connection timed out\r\n");
     pair.servers[1].thaw();
-    assert_eq!(
-        client.resp().unwrap(),
-        format!("${}\r\n{a}\r\n", a.len()).as_bytes()
-    );
+    assert_eq!(client.resp().unwrap(), format!("${}\r\n{a}\r\n", a.len()).as_bytes());
     assert_eq!(client.ask(&["GET", &b]), format!("${}\r\n{b}\r\n", b.len()));
-    assert_eq!(
-        connections(),
-        before,
-        "the connection to the server was given up"
-    );
-    assert_eq!(
-        proxy.metric("ambassador_proxy_proxy_late_replies_total"),
-        1.0
-    );
+    assert_eq!(connections(), before, "the connection to the server was given up");
+    assert_eq!(proxy.metric("ambassador_proxy_proxy_late_replies_total"), 1.0);
     let timed_out = r#"ambassador_proxy_server_timedout_total{pool="p",server="b"}"#;
     assert_eq!(proxy.metric(timed_out), 1.0);
 }
@@ -115,12 +94,7 @@ fn keys_of_an_ejected_server_move_and_return_without_an_error() {
     let mut errors = 0;
     wait_until("the key moves", || {
         let reply = client.ask(&["GET", &b]);
-        let known = [
-            REFUSED,
-            "-ERR unknown\r\n",
-            "-ERR Connection reset by peer\r\n",
-            "$-1\r\n",
-        ];
+        let known = [REFUSED, "-ERR unknown\r\n", "-ERR Connection reset by peer\r\n", "$-1\r\n"];
         assert!(known.contains(&reply.as_str()), "{reply}");
         errors += u32::from(reply.starts_with('-'));
         reply == "$-1\r\n"
@@ -154,9 +128,7 @@ fn fail_fast_keeps_keys_where_they_are() {
     let mut client = Client::connect(pair.port);
     assert_eq!(client.ask(&["MSET", &a, "1", &b, "1"]), "+OK\r\n");
     pair.servers[1].kill();
-    wait_until("the server is ejected", || {
-        client.ask(&["GET", &b]) == HOST_DOWN
-    });
+    wait_until("the server is ejected", || client.ask(&["GET", &b]) == HOST_DOWN);
     assert_eq!(client.ask(&["SET", &b, "2"]), HOST_DOWN);
     assert_eq!(client.ask(&["MGET", &a, &b]), HOST_DOWN);
     assert_eq!(client.ask(&["GET", &a]), "$1\r\n1\r\n");
@@ -239,10 +211,7 @@ fn a_server_that_was_restarted_is_connected_to_again() {
             Protocol::Memcache => client.ask_memcache(&format!("get {b}\r\n")),
         };
         let nothing = get();
-        assert!(
-            ["$-1\r\n", "END\r\n"].contains(&nothing.as_str()),
-            "{nothing}"
-        );
+        assert!(["$-1\r\n", "END\r\n"].contains(&nothing.as_str()), "{nothing}");
         pair.servers[1].kill();
         let connections = r#"ambassador_proxy_server_connections{pool="p",server="b"}"#;
         wait_until("the proxy notices", || proxy.metric(connections) == 0.0);
@@ -262,13 +231,10 @@ fn a_server_that_dies_fails_what_is_on_its_way() {
     client.send(format!("get {a}\r\nget {b}\r\nget {a}\r\nget {a} {b}\r\nget {a}\r\n").as_bytes());
     assert_eq!(client.memcache().unwrap(), b"END\r\n");
     let sent = r#"ambassador_proxy_server_requests_total{pool="p",server="b"}"#;
-    wait_until("the requests are on their way", || {
-        proxy.metric(sent) == 3.0
-    });
+    wait_until("the requests are on their way", || proxy.metric(sent) == 3.0);
     pair.servers[1].kill();
-    let replies: Vec<String> = (0..4)
-        .map(|_| String::from_utf8(client.memcache().unwrap()).unwrap())
-        .collect();
+    let replies: Vec<String> =
+        (0..4).map(|_| String::from_utf8(client.memcache().unwrap()).unwrap()).collect();
     let reset = "SERVER_ERROR Connection reset by peer\r\n";
     assert_eq!(replies, [reset, "END\r\n", reset, "END\r\n"]);
 }

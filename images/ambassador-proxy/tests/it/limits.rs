@@ -23,10 +23,7 @@ struct Setting {
 }
 
 fn setting(lines: &str, flags: &[&str]) -> Setting {
-    let servers = [
-        Server::redis(&[]),
-        Server::memcached(&["-I", "8m", "-m", "256"]),
-    ];
+    let servers = [Server::redis(&[]), Server::memcached(&["-I", "8m", "-m", "256"])];
     let [redis, cache] = [free_port(), free_port()];
     let config = format!(
         "redis:\n  listen: 127.0.0.1:{redis}\n  redis: true\n{lines}  servers:\n{}\
@@ -35,32 +32,18 @@ fn setting(lines: &str, flags: &[&str]) -> Setting {
         servers[1].entry("b"),
     );
     let proxy = Proxy::start(&config, flags);
-    Setting {
-        servers,
-        redis,
-        cache,
-        proxy,
-    }
+    Setting { servers, redis, cache, proxy }
 }
 
 #[test]
 fn hostile_requests_get_an_error_and_cost_nothing() {
-    let Setting {
-        servers: _servers,
-        redis,
-        cache,
-        proxy,
-    } = setting("", &[]);
+    let Setting { servers: _servers, redis, cache, proxy } = setting("", &[]);
     let long = "x".repeat(100 * 1024);
     let nested = "*1\r\n".repeat(1000);
     let cases: &[(u16, &str, &str)] = &[
         (redis, "*2000000000\r\n", "-ERR Protocol error"),
         (redis, "*99999999999999999999999\r\n", "-ERR Protocol error"),
-        (
-            redis,
-            "*2\r\n$3\r\nGET\r\n$2000000000\r\n",
-            "-ERR Protocol error",
-        ),
+        (redis, "*2\r\n$3\r\nGET\r\n$2000000000\r\n", "-ERR Protocol error"),
         (redis, "*2\r\n$3\r\nGET\r\n$-5\r\n", "-ERR Protocol error"),
         (redis, &nested, "-ERR Protocol error"),
         (redis, &long, "-ERR Protocol error"),
@@ -93,10 +76,7 @@ fn hostile_requests_get_an_error_and_cost_nothing() {
         }
     }
     let after = proxy.resident_bytes();
-    assert!(
-        after < before + NOISE,
-        "memory went from {before} to {after}"
-    );
+    assert!(after < before + NOISE, "memory went from {before} to {after}");
     assert_eq!(Client::connect(redis).ask(&["SET", "k", "v"]), "+OK\r\n");
     assert_eq!(Client::connect(cache).ask_memcache("get k\r\n"), "END\r\n");
 }
@@ -141,29 +121,20 @@ fn hostile_replies_cost_their_connection_only() {
                 assert!(!client.rest().ends_with(b"PONG\r\n"), "after {start:?}");
                 continue;
             }
-            let answer = client
-                .resp()
-                .unwrap_or_else(|error| panic!("{start:?}: {error}"));
+            let answer = client.resp().unwrap_or_else(|error| panic!("{start:?}: {error}"));
             let answer = String::from_utf8_lossy(&answer).into_owned();
             assert!(answer.starts_with("-ERR "), "{start:?} became {answer:?}");
             assert_eq!(client.resp().unwrap(), b"+PONG\r\n", "after {start:?}");
         }
         let after = proxy.resident_bytes();
-        assert!(
-            after < before + NOISE,
-            "memory went from {before} to {after}"
-        );
+        assert!(after < before + NOISE, "memory went from {before} to {after}");
     }
 }
 
 #[test]
 fn a_pool_takes_as_many_clients_as_it_says() {
-    let Setting {
-        servers: _servers,
-        redis,
-        cache,
-        proxy,
-    } = setting("  client_connections: 3\n", &[]);
+    let Setting { servers: _servers, redis, cache, proxy } =
+        setting("  client_connections: 3\n", &[]);
     let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(redis)).collect();
     for client in &mut clients {
         assert_eq!(client.ask(&["PING"]), "+PONG\r\n");
@@ -173,14 +144,8 @@ fn a_pool_takes_as_many_clients_as_it_says() {
     // Each pool counts its own.
     let mut others: Vec<Client> = (0..3).map(|_| Client::connect(cache)).collect();
     assert_eq!(others[2].ask_memcache("get k\r\n"), "END\r\n");
-    assert_eq!(
-        Client::connect(cache).rest(),
-        b"SERVER_ERROR max number of clients reached\r\n"
-    );
-    assert_eq!(
-        proxy.metric("ambassador_proxy_proxy_refused_clients_total"),
-        2.0
-    );
+    assert_eq!(Client::connect(cache).rest(), b"SERVER_ERROR max number of clients reached\r\n");
+    assert_eq!(proxy.metric("ambassador_proxy_proxy_refused_clients_total"), 2.0);
     clients.pop();
     wait_until("there is room again", || {
         let mut client = Client::connect(redis);
@@ -191,26 +156,13 @@ fn a_pool_takes_as_many_clients_as_it_says() {
 
 #[test]
 fn values_of_100_mb_pass_through() {
-    let Setting {
-        servers: _servers,
-        redis,
-        proxy,
-        ..
-    } = setting("", &[]);
+    let Setting { servers: _servers, redis, proxy, .. } = setting("", &[]);
     let size = 100 * MIB as usize;
     let peak = || {
         let path = format!("/proc/{}/status", proxy.pid());
         let status = std::fs::read_to_string(path).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .unwrap();
-        line.trim()
-            .strip_suffix(" kB")
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-            * 1024
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     };
     let before = peak();
     let piece: Vec<u8> = (0..MIB as usize).map(|at| (at % 251) as u8).collect();
@@ -222,14 +174,7 @@ fn values_of_100_mb_pass_through() {
     client.send(b"\r\n");
     assert_eq!(client.resp().unwrap(), b"+OK\r\n");
     // The same connection, and small requests around it, stay in order.
-    client.send(
-        &[
-            request(&["PING"]),
-            request(&["GET", "k"]),
-            request(&["STRLEN", "k"]),
-        ]
-        .concat(),
-    );
+    client.send(&[request(&["PING"]), request(&["GET", "k"]), request(&["STRLEN", "k"])].concat());
     let mut head = vec![0; 7 + format!("${size}\r\n").len()];
     client.stream.read_exact(&mut head).unwrap();
     assert_eq!(head, format!("+PONG\r\n${size}\r\n").as_bytes());
@@ -250,12 +195,7 @@ fn values_of_100_mb_pass_through() {
 /// Whoever does not read is cut off for the sake of others, and only then.
 #[test]
 fn a_client_that_does_not_read_is_cut_off_only_when_others_wait() {
-    let Setting {
-        servers,
-        redis,
-        cache,
-        proxy,
-    } = setting("", &["--workers", "1"]);
+    let Setting { servers, redis, cache, proxy } = setting("", &["--workers", "1"]);
     let value = "v".repeat(MIB as usize);
     let gets = 64;
     assert_eq!(servers[0].client().ask(&["SET", "k", &value]), "+OK\r\n");
@@ -267,21 +207,13 @@ fn a_client_that_does_not_read_is_cut_off_only_when_others_wait() {
     alone.send(&b"get k\r\n".repeat(gets));
     // Its requests are at the servers, and replies fill every buffer on the way back.
     let asked = r#"ambassador_proxy_server_requests_total{pool="redis",server="a"}"#;
-    wait_until("the requests are on their way", || {
-        proxy.metric(asked) == gets as f64
-    });
+    wait_until("the requests are on their way", || proxy.metric(asked) == gets as f64);
     let start = Instant::now();
     let mut other = Client::connect(redis);
     assert_eq!(other.ask(&["STRLEN", "k"]), format!(":{MIB}\r\n"));
     let waited = start.elapsed();
-    assert!(
-        waited > Duration::from_secs(2),
-        "nobody was cut off: {waited:?}"
-    );
-    assert_eq!(
-        proxy.metric("ambassador_proxy_proxy_slow_clients_total"),
-        1.0
-    );
+    assert!(waited > Duration::from_secs(2), "nobody was cut off: {waited:?}");
+    assert_eq!(proxy.metric("ambassador_proxy_proxy_slow_clients_total"), 1.0);
     let rest = greedy.rest();
     assert!(rest.len() < gets * value.len(), "it got everything");
     for _ in 0..gets {
@@ -298,12 +230,7 @@ fn ten_thousand_idle_clients_cost_little() {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
     let count = IDLE.min(limit.current.unwrap_or(u64::MAX).saturating_sub(2000));
-    let Setting {
-        servers: _servers,
-        redis,
-        proxy,
-        ..
-    } = setting("", &[]);
+    let Setting { servers: _servers, redis, proxy, .. } = setting("", &[]);
     let before = proxy.resident_bytes();
     let mut clients: Vec<Client> = (0..count)
         .map(|number| {
@@ -331,17 +258,9 @@ fn ten_thousand_idle_clients_cost_little() {
 /// One client with one long pipeline, whose requests and replies exceed every buffer.
 #[test]
 fn a_pipeline_without_end_is_answered_in_order() {
-    let Setting {
-        servers: _servers,
-        redis,
-        proxy: _proxy,
-        ..
-    } = setting("", &[]);
+    let Setting { servers: _servers, redis, proxy: _proxy, .. } = setting("", &[]);
     let mut client = Client::connect(redis);
-    let mut writer = Client {
-        stream: client.stream.try_clone().unwrap(),
-        buffer: Vec::new(),
-    };
+    let mut writer = Client { stream: client.stream.try_clone().unwrap(), buffer: Vec::new() };
     let count = 50_000;
     let sender = std::thread::spawn(move || {
         for number in 0..count {

@@ -60,11 +60,7 @@ fn weights_are_rounded_as_nutcracker_rounds_them() {
         }
     }
     let _nutcracker = Nutcracker::start(&config);
-    for pool in &parse_pools(Path::new("nutcracker.yml"), &config)
-        .unwrap()
-        .pools
-        .0
-    {
+    for pool in &parse_pools(Path::new("nutcracker.yml"), &config).unwrap().pools.0 {
         let keys = random_keys(pool, 5 * KEYS_PER_POOL, &mut random);
         compare(&fleet, pool, &pool.placement(), &keys, &config);
     }
@@ -79,11 +75,7 @@ fn keys_of_an_ejected_server_go_where_nutcracker_sends_them() {
     for (index, distribution) in ["ketama", "modula"].iter().enumerate() {
         let socket = dir.path().join(format!("eject-{index}"));
         writeln!(config, "eject{index}:\n  listen: {}", socket.display()).unwrap();
-        writeln!(
-            config,
-            "  distribution: {distribution}\n  hash: murmur\n  redis: true"
-        )
-        .unwrap();
+        writeln!(config, "  distribution: {distribution}\n  hash: murmur\n  redis: true").unwrap();
         config.push_str("  auto_eject_hosts: true\n  server_retry_timeout: 600000\n");
         config.push_str("  server_failure_limit: 1\n  servers:\n");
         writeln!(config, "   - {}/nobody:2 dead", dir.path().display()).unwrap();
@@ -96,21 +88,11 @@ fn keys_of_an_ejected_server_go_where_nutcracker_sends_them() {
     for pool in &parsed.pools.0 {
         let keys = random_keys(pool, KEYS_PER_POOL, &mut random);
         let all = pool.placement();
-        let dead = pool
-            .servers
-            .iter()
-            .position(|server| server.label == "dead")
-            .unwrap();
+        let dead = pool.servers.iter().position(|server| server.label == "dead").unwrap();
         // One request for a key of the dead server ejects it.
-        let lost = keys
-            .iter()
-            .find(|key| all.locate(key, || 0) == Some(dead as u32))
-            .unwrap();
+        let lost = keys.iter().find(|key| all.locate(key, || 0) == Some(dead as u32)).unwrap();
         let mut client = BufReader::new(connect(&pool.listen).unwrap());
-        client
-            .get_mut()
-            .write_all(&request(pool.protocol, lost))
-            .unwrap();
+        client.get_mut().write_all(&request(pool.protocol, lost)).unwrap();
         let mut reply = String::new();
         client.read_line(&mut reply).unwrap();
         assert!(reply.starts_with("-ERR"), "{reply}");
@@ -122,10 +104,7 @@ fn keys_of_an_ejected_server_go_where_nutcracker_sends_them() {
 fn compare(fleet: &Fleet, pool: &PoolConfig, ours: &Placement, keys: &[Vec<u8>], config: &str) {
     let mut client = BufReader::new(connect(&pool.listen).unwrap());
     for batch in keys.chunks(BATCH) {
-        let requests: Vec<u8> = batch
-            .iter()
-            .flat_map(|key| request(pool.protocol, key))
-            .collect();
+        let requests: Vec<u8> = batch.iter().flat_map(|key| request(pool.protocol, key)).collect();
         client.get_mut().write_all(&requests).unwrap();
         for key in batch {
             let theirs = &fleet.addresses[reply(pool.protocol, &mut client)];
@@ -150,12 +129,7 @@ fn random_pools(fleet: &Fleet, dir: &TempDir, set: usize, random: &mut Random) -
     for hash in Hash::ALL {
         for distribution in ["ketama", "modula"] {
             let socket = dir.path().join(format!("{set}-{hash}-{distribution}"));
-            writeln!(
-                config,
-                "{hash}-{distribution}:\n  listen: {}",
-                socket.display()
-            )
-            .unwrap();
+            writeln!(config, "{hash}-{distribution}:\n  listen: {}", socket.display()).unwrap();
             writeln!(config, "  hash: {hash}\n  distribution: {distribution}").unwrap();
             writeln!(config, "  redis: {}", !random.one_in(3)).unwrap();
             if random.one_in(2) {
@@ -174,11 +148,7 @@ fn random_servers(fleet: &Fleet, config: &mut String, random: &mut Random) {
     random.shuffle(&mut addresses);
     let equal = random.one_in(2);
     for (number, address) in addresses.iter().take(1 + random.below(9)).enumerate() {
-        let weight = if equal {
-            1
-        } else {
-            1 + random.below(WEIGHTS[number % WEIGHTS.len()])
-        };
+        let weight = if equal { 1 } else { 1 + random.below(WEIGHTS[number % WEIGHTS.len()]) };
         write!(config, "   - {}:{weight}", spelled(address)).unwrap();
         if random.one_in(3) {
             // Lengths vary, because they sort before bytes do.
@@ -196,9 +166,7 @@ fn random_keys(pool: &PoolConfig, count: usize, random: &mut Random) -> Vec<Vec<
         let mut key = match number % 4 {
             0 => format!("user:{}", random.below(1_000_000)).into_bytes(),
             1 => format!("{{{}}}:a{}b$x$<{}>", number / 7, number / 5, number / 3).into_bytes(),
-            2 => (0..random.below(60))
-                .map(|_| b'!' + (random.below(94) as u8))
-                .collect(),
+            2 => (0..random.below(60)).map(|_| b'!' + (random.below(94) as u8)).collect(),
             _ => (0..random.below(40)).map(|_| random.next() as u8).collect(),
         };
         if redis {
@@ -245,18 +213,10 @@ fn reply(protocol: Protocol, client: &mut BufReader<Box<dyn Stream>>) -> usize {
     let value = line();
     if protocol == Protocol::Memcache {
         let end = line();
-        assert_eq!(
-            end,
-            b"END\r\n",
-            "after {:?}",
-            head.escape_ascii().to_string()
-        );
+        assert_eq!(end, b"END\r\n", "after {:?}", head.escape_ascii().to_string());
     }
     let value = String::from_utf8(value).unwrap();
-    value
-        .trim()
-        .parse()
-        .unwrap_or_else(|_| panic!("{:?} {value:?}", head.escape_ascii()))
+    value.trim().parse().unwrap_or_else(|_| panic!("{:?} {value:?}", head.escape_ascii()))
 }
 
 /// Servers that answer every `get` with their own number.
@@ -294,10 +254,7 @@ fn listen_tcp(host: &str, port: u16, number: usize) -> Address {
             thread::spawn(move || serve(reader, stream, number));
         }
     });
-    Address::Tcp {
-        host: host.into(),
-        port,
-    }
+    Address::Tcp { host: host.into(), port }
 }
 
 fn listen_unix(path: &Path, number: usize) -> Address {
@@ -338,10 +295,7 @@ fn serve(reader: impl Read, mut writer: impl Write, number: usize) -> Option<()>
 
 fn line(reader: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut line = Vec::new();
-    reader
-        .read_until(b'\n', &mut line)
-        .ok()
-        .filter(|length| *length > 0)?;
+    reader.read_until(b'\n', &mut line).ok().filter(|length| *length > 0)?;
     let end = line.len().checked_sub(2)?;
     line.truncate(end);
     Some(line)

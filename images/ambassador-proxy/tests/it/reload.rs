@@ -39,11 +39,7 @@ impl Mount {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = Mount { dir, version: 0 };
         mount.swap(config);
-        symlink(
-            "..data/nutcracker.yml",
-            mount.dir.path().join("nutcracker.yml"),
-        )
-        .unwrap();
+        symlink("..data/nutcracker.yml", mount.dir.path().join("nutcracker.yml")).unwrap();
         mount
     }
 
@@ -77,46 +73,6 @@ fn pool(name: &str, port: u16, lines: &[&str], entries: &[String]) -> String {
     text + "  servers:\n" + &entries.concat()
 }
 
-/// One or more of the servers, in any order, with any weights.
-fn some_of(servers: &[Server], random: &mut Random) -> Vec<String> {
-    let mut entries: Vec<String> = servers
-        .iter()
-        .enumerate()
-        .map(|(at, server)| {
-            let weight = 1 + random.below(4);
-            server
-                .entry(&format!("s{at}"))
-                .replacen(":1 ", &format!(":{weight} "), 1)
-        })
-        .collect();
-    random.shuffle(&mut entries);
-    entries.truncate(1 + random.below(servers.len()));
-    entries
-}
-
-/// Makes a change, lets it be taken up, and waits until it is.
-fn reload(proxy: &Proxy, by: By, change: impl FnOnce()) {
-    let from = proxy.log().len();
-    change();
-    let cause = match by {
-        By::Request => {
-            let answer = proxy.post("/mgmt/v1/reload");
-            assert_eq!(answer.status, 200, "{}", answer.body);
-            return;
-        }
-        By::Signal => {
-            proxy.signal(Signal::USR1);
-            "cause=\"SIGUSR1\""
-        }
-        By::File | By::Link => "cause=\"file changed\"",
-    };
-    wait_until("the reload is logged", || {
-        let log = proxy.log();
-        let mut lines = log[from..].lines();
-        lines.any(|line| line.contains("configuration reloaded") && line.contains(cause))
-    });
-}
-
 #[test]
 fn a_thousand_reloads_under_load_fail_no_request() {
     let mut random = Random::from_environment();
@@ -124,10 +80,23 @@ fn a_thousand_reloads_under_load_fail_no_request() {
     let caches: Vec<Server> = (0..2).map(|_| Server::memcached(&[])).collect();
     let [redis_port, cache_port] = [free_port(), free_port()];
     let mut config = |turn: usize| {
+        let mut entries = |servers: &[Server]| {
+            let mut entries: Vec<String> = servers
+                .iter()
+                .enumerate()
+                .map(|(at, server)| {
+                    let weight = 1 + random.below(4);
+                    server.entry(&format!("s{at}")).replacen(":1 ", &format!(":{weight} "), 1)
+                })
+                .collect();
+            random.shuffle(&mut entries);
+            entries.truncate(1 + random.below(servers.len()));
+            entries
+        };
+        let (redis, caches) = (entries(&redis), entries(&caches));
         // The timeout makes each text another one; it is never reached.
         let timeout = format!("timeout: {}", 15_000 + turn);
-        let connections = format!("server_connections: {}", 1 + random.below(2));
-        let (redis, caches) = (some_of(&redis, &mut random), some_of(&caches, &mut random));
+        let connections = format!("server_connections: {}", 1 + random.below(2) * turn % 3);
         pool("redis", redis_port, &["redis: true", &timeout], &redis)
             + &pool("cache", cache_port, &[&timeout, &connections], &caches)
     };
@@ -135,13 +104,8 @@ fn a_thousand_reloads_under_load_fail_no_request() {
     let file = mount.dir.path().join("nutcracker.yml");
     let flags = [&FREELY[..], &["--watch-interval", "20ms"]].concat();
     let proxy = Proxy::start_on(tempfile::tempdir().unwrap(), file, &flags);
-    let load = Load::start(
-        CLIENTS,
-        &[
-            (Protocol::Redis, redis_port),
-            (Protocol::Memcache, cache_port),
-        ],
-    );
+    let load =
+        Load::start(CLIENTS, &[(Protocol::Redis, redis_port), (Protocol::Memcache, cache_port)]);
     for turn in 1..=RELOADS {
         let by = match turn % 20 {
             0 => By::Link,
@@ -149,11 +113,26 @@ fn a_thousand_reloads_under_load_fail_no_request() {
             1 | 5 | 9 | 13 | 17 => By::Signal,
             _ => By::Request,
         };
+        let from = proxy.log().len();
         let config = config(turn);
-        reload(&proxy, by, || match by {
-            By::Link => mount.swap(&config),
-            _ => mount.replace(&config),
-        });
+        if matches!(by, By::Link) {
+            mount.swap(&config)
+        } else {
+            mount.replace(&config)
+        }
+        let cause = match by {
+            By::Request => {
+                let answer = proxy.post("/mgmt/v1/reload");
+                assert_eq!(answer.status, 200, "{}", answer.body);
+                continue;
+            }
+            By::Signal => {
+                proxy.signal(Signal::USR1);
+                "cause=\"SIGUSR1\""
+            }
+            By::File | By::Link => "cause=\"file changed\"",
+        };
+        wait_for_reload(&proxy, from, cause);
     }
     load.wait_for_rounds(CLIENTS as u64);
     let answered = load.finish();
@@ -167,6 +146,15 @@ fn a_thousand_reloads_under_load_fail_no_request() {
     println!("{answered} requests answered during {RELOADS} reloads");
 }
 
+/// Waits for the log, from byte `from` on, to tell of a reload with that cause.
+fn wait_for_reload(proxy: &Proxy, from: usize, cause: &str) {
+    wait_until("the reload is logged", || {
+        let log = proxy.log();
+        let mut lines = log[from..].lines();
+        lines.any(|line| line.contains("configuration reloaded") && line.contains(cause))
+    });
+}
+
 #[test]
 fn a_refused_reload_changes_nothing() {
     let servers = [Server::redis(&[]), Server::redis(&[])];
@@ -178,24 +166,14 @@ fn a_refused_reload_changes_nothing() {
 
     let wrong = [
         ("", "nutcracker.yml:1"),
-        (
-            "p:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - x\n",
-            "nutcracker.yml:5",
-        ),
-        (
-            "p:\n  listen: 127.0.0.1:1\n  hash: sha1\n  servers:\n   - h:1:1\n",
-            "hash",
-        ),
+        ("p:\n  listen: 127.0.0.1:1\n  redis: true\n  servers:\n   - x\n", "nutcracker.yml:5"),
+        ("p:\n  listen: 127.0.0.1:1\n  hash: sha1\n  servers:\n   - h:1:1\n", "hash"),
     ];
     for (text, named) in wrong {
         replace(&proxy.file, text);
         let answer = proxy.post("/mgmt/v1/reload");
         assert_eq!(answer.status, 422, "{}", answer.body);
-        assert!(
-            answer.body.contains(named),
-            "{} does not name {named}",
-            answer.body
-        );
+        assert!(answer.body.contains(named), "{} does not name {named}", answer.body);
         assert_eq!(client.ask(&["GET", "k"]), "$5\r\nfirst\r\n");
     }
 
@@ -203,11 +181,7 @@ fn a_refused_reload_changes_nothing() {
     replace(&proxy.file, &config(&servers[1]));
     let answer = proxy.post("/mgmt/v1/reload");
     assert_eq!(answer.status, 422);
-    assert!(
-        answer.body.contains("more than the limit"),
-        "{}",
-        answer.body
-    );
+    assert!(answer.body.contains("more than the limit"), "{}", answer.body);
     assert_eq!(client.ask(&["GET", "k"]), "$5\r\nfirst\r\n");
     let answer = proxy.post("/mgmt/v1/reload?force=true");
     assert_eq!((answer.status, answer.body.as_str()), (200, FORCED));
@@ -215,12 +189,7 @@ fn a_refused_reload_changes_nothing() {
 
     // A port that somebody else has.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let other = pool(
-        "q",
-        taken.local_addr().unwrap().port(),
-        &[],
-        &[servers[0].entry("q")],
-    );
+    let other = pool("q", taken.local_addr().unwrap().port(), &[], &[servers[0].entry("q")]);
     replace(&proxy.file, &(config(&servers[1]) + &other));
     let answer = proxy.post("/mgmt/v1/reload");
     assert_eq!(answer.status, 422);
@@ -233,9 +202,7 @@ const FORCED: &str = r#"{"added":[],"moved_share":[["p",1.0]],"removed":[]}"#;
 #[test]
 fn the_report_tells_the_share_of_keys_that_move() {
     let servers: Vec<Server> = (0..4).map(|_| Server::redis(&[])).collect();
-    let entries: Vec<String> = (0..4)
-        .map(|at| servers[at].entry(&format!("s{at}")))
-        .collect();
+    let entries: Vec<String> = (0..4).map(|at| servers[at].entry(&format!("s{at}"))).collect();
     let port = free_port();
     let config = |count: usize| pool("p", port, &["redis: true"], &entries[..count]);
     let proxy = Proxy::start(&config(4), &["--watch-interval", "0s"]);
@@ -251,12 +218,7 @@ fn the_report_tells_the_share_of_keys_that_move() {
 fn pools_come_and_go() {
     let servers = [Server::redis(&[]), Server::memcached(&[])];
     let ports = [free_port(), free_port()];
-    let stays = pool(
-        "stays",
-        ports[0],
-        &["redis: true"],
-        &[servers[0].entry("a")],
-    );
+    let stays = pool("stays", ports[0], &["redis: true"], &[servers[0].entry("a")]);
     let goes = pool("goes", ports[1], &[], &[servers[1].entry("b")]);
     let proxy = Proxy::start(&stays, &["--watch-interval", "0s"]);
     let mut client = Client::connect(ports[0]);
@@ -278,10 +240,7 @@ fn pools_come_and_go() {
     let answer = proxy.post("/mgmt/v1/reload");
     let report = r#"{"added":[],"moved_share":[["stays",0.0]],"removed":["goes"]}"#;
     assert_eq!((answer.status, answer.body.as_str()), (200, report));
-    assert!(
-        Client::try_connect(ports[1]).is_err(),
-        "the pool that is gone still accepts"
-    );
+    assert!(Client::try_connect(ports[1]).is_err(), "the pool that is gone still accepts");
     servers[1].thaw();
     assert_eq!(cached.memcache().unwrap(), b"VALUE k 0 1\r\nv\r\nEND\r\n");
     assert!(cached.is_closed());
@@ -303,12 +262,8 @@ fn connections_to_servers_that_stay_are_kept() {
     // Connections that ask for the list are not the proxy's.
     let connected = |server: &Server| -> Vec<String> {
         let list = server.client().ask(&["CLIENT", "LIST"]);
-        let lines = list
-            .lines()
-            .filter(|line| line.starts_with("id=") && !line.contains("|list"));
-        lines
-            .filter_map(|line| line.split(' ').next().map(ToOwned::to_owned))
-            .collect()
+        let lines = list.lines().filter(|line| line.starts_with("id=") && !line.contains("|list"));
+        lines.filter_map(|line| line.split(' ').next().map(ToOwned::to_owned)).collect()
     };
     // Two workers with a connection each.
     wait_until("the connections are there", || {
@@ -325,9 +280,7 @@ fn connections_to_servers_that_stay_are_kept() {
 
     replace(&proxy.file, &config(7000, 1));
     assert_eq!(proxy.post("/mgmt/v1/reload").status, 200);
-    wait_until("the connections to the removed server close", || {
-        connected(&servers[1]).is_empty()
-    });
+    wait_until("the connections to the removed server close", || connected(&servers[1]).is_empty());
     assert_eq!(connected(&servers[0]), before[0]);
 }
 
@@ -354,9 +307,7 @@ fn an_ejected_server_of_a_strict_pool_returns_after_a_reload() {
     replace(&proxy.file, &second);
     assert_eq!(proxy.post("/mgmt/v1/reload").status, 200);
     server.revive();
-    wait_until("the server is taken back", || {
-        client.ask(&["GET", "k"]) == "$-1\r\n"
-    });
+    wait_until("the server is taken back", || client.ask(&["GET", "k"]) == "$-1\r\n");
 }
 
 #[test]
@@ -374,8 +325,5 @@ fn a_pool_that_listens_anew_closes_its_clients_after_their_replies() {
     let mut client = Client::connect(new);
     client.send(&request(&["GET", "k"]));
     let outcome = client.outcome(Protocol::Redis, 1, std::time::Duration::from_secs(5));
-    assert_eq!(
-        (outcome.bytes.as_slice(), outcome.end),
-        (&b"$1\r\nv\r\n"[..], End::Open)
-    );
+    assert_eq!((outcome.bytes.as_slice(), outcome.end), (&b"$1\r\nv\r\n"[..], End::Open));
 }

@@ -28,19 +28,12 @@ fn setting(grace: &str) -> Setting {
         servers[1].entry("b"),
     );
     let proxy = Proxy::start(&config, &["--grace", grace]);
-    Setting {
-        servers,
-        ports,
-        proxy,
-    }
+    Setting { servers, ports, proxy }
 }
 
 fn load(setting: &Setting, clients: usize) -> Load {
     let [redis, cache] = setting.ports;
-    Load::start(
-        clients,
-        &[(Protocol::Redis, redis), (Protocol::Memcache, cache)],
-    )
+    Load::start(clients, &[(Protocol::Redis, redis), (Protocol::Memcache, cache)])
 }
 
 #[test]
@@ -49,19 +42,14 @@ fn sigterm_under_load_fails_no_request() {
     let load = load(&setting, 20);
     setting.proxy.signal(Signal::TERM);
     wait_until("it is not ready", || setting.proxy.ready_status() == 503);
-    wait_until("it accepts nobody", || {
-        Client::try_connect(setting.ports[0]).is_err()
-    });
+    wait_until("it accepts nobody", || Client::try_connect(setting.ports[0]).is_err());
     // Clients go on asking, and leave within the grace.
     load.wait_for_rounds(1000);
     assert!(setting.proxy.is_running());
     let answered = load.finish();
     let left = Instant::now();
     assert_eq!(setting.proxy.wait().code(), Some(0));
-    assert!(
-        left.elapsed() < EARLY,
-        "it did not end when the last client had gone"
-    );
+    assert!(left.elapsed() < EARLY, "it did not end when the last client had gone");
     println!("{answered} requests answered");
 }
 
@@ -69,13 +57,8 @@ fn sigterm_under_load_fails_no_request() {
 fn idle_clients_do_not_hold_up_the_end() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut setting = setting("30s");
-        let mut idle: Vec<Client> = setting
-            .ports
-            .iter()
-            .cycle()
-            .take(10)
-            .map(|port| Client::connect(*port))
-            .collect();
+        let mut idle: Vec<Client> =
+            setting.ports.iter().cycle().take(10).map(|port| Client::connect(*port)).collect();
         idle[0].ask(&["SET", "k", "v"]);
         idle[1].ask_memcache("get k\r\n");
         let start = Instant::now();
@@ -95,23 +78,14 @@ fn the_grace_ends_requests_that_nobody_answers() {
     let mut client = Client::connect(setting.ports[0]);
     client.send(&request(&["GET", "k"]));
     let sent = r#"ambassador_proxy_server_requests_total{pool="redis",server="a"}"#;
-    wait_until("the request is on its way", || {
-        setting.proxy.metric(sent) == 1.0
-    });
+    wait_until("the request is on its way", || setting.proxy.metric(sent) == 1.0);
     let start = Instant::now();
     setting.proxy.signal(Signal::TERM);
     assert_eq!(setting.proxy.wait().code(), Some(0));
-    assert!(
-        start.elapsed() > Duration::from_secs(1),
-        "it waited for nothing"
-    );
+    assert!(start.elapsed() > Duration::from_secs(1), "it waited for nothing");
     assert!(start.elapsed() < EARLY);
     assert!(client.is_closed());
-    assert!(
-        setting.proxy.log().contains("in_flight: 1"),
-        "{}",
-        setting.proxy.log()
-    );
+    assert!(setting.proxy.log().contains("in_flight: 1"), "{}", setting.proxy.log());
 }
 
 #[test]
@@ -121,9 +95,7 @@ fn a_request_on_its_way_is_answered_before_the_end() {
     let mut client = Client::connect(setting.ports[0]);
     client.send(&request(&["SET", "k", "v"]));
     let sent = r#"ambassador_proxy_server_requests_total{pool="redis",server="a"}"#;
-    wait_until("the request is on its way", || {
-        setting.proxy.metric(sent) == 1.0
-    });
+    wait_until("the request is on its way", || setting.proxy.metric(sent) == 1.0);
     setting.proxy.signal(Signal::TERM);
     wait_until("it is not ready", || setting.proxy.ready_status() == 503);
     setting.servers[0].thaw();
@@ -163,10 +135,7 @@ fn a_drain_can_be_undone() {
         for port in [redis, cache] {
             wait_until("it accepts nobody", || Client::try_connect(port).is_err());
         }
-        assert_eq!(
-            http(setting.proxy.probe, "GET", "/livez").unwrap().status,
-            200
-        );
+        assert_eq!(http(setting.proxy.probe, "GET", "/livez").unwrap().status, 200);
         load.wait_for_rounds(40);
         assert_eq!(setting.proxy.post("/mgmt/v1/lifecycle/drain").status, 200);
         assert_eq!(setting.proxy.post("/mgmt/v1/lifecycle/undrain").status, 202);
@@ -181,9 +150,6 @@ fn a_drain_can_be_undone() {
 #[test]
 fn a_shutdown_can_be_asked_for() {
     let mut setting = setting("30s");
-    assert_eq!(
-        setting.proxy.post("/mgmt/v1/lifecycle/shutdown").status,
-        202
-    );
+    assert_eq!(setting.proxy.post("/mgmt/v1/lifecycle/shutdown").status, 202);
     assert_eq!(setting.proxy.wait().code(), Some(0));
 }

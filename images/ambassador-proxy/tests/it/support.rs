@@ -64,16 +64,8 @@ impl Nutcracker {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut nutcracker = Nutcracker {
-            child,
-            dir,
-            stats_port,
-        };
-        for pool in parse_pools(Path::new("nutcracker.yml"), config)
-            .unwrap()
-            .pools
-            .0
-        {
+        let mut nutcracker = Nutcracker { child, dir, stats_port };
+        for pool in parse_pools(Path::new("nutcracker.yml"), config).unwrap().pools.0 {
             nutcracker.wait_for(&pool.listen);
         }
         nutcracker
@@ -105,23 +97,12 @@ impl Drop for Nutcracker {
 /// Runs `nutcracker -t` on a file.
 pub(crate) fn nutcracker_checks(file: &Path) -> Output {
     let scratch = file.with_extension("log");
-    Command::new(program())
-        .arg("-t")
-        .arg("-c")
-        .arg(file)
-        .arg("-o")
-        .arg(scratch)
-        .output()
-        .unwrap()
+    Command::new(program()).arg("-t").arg("-c").arg(file).arg("-o").arg(scratch).output().unwrap()
 }
 
 fn program() -> PathBuf {
     // Debian puts it where the path of ordinary users does not lead.
-    let places = [
-        "/usr/sbin/nutcracker",
-        "/usr/local/sbin/nutcracker",
-        "/usr/bin/nutcracker",
-    ];
+    let places = ["/usr/sbin/nutcracker", "/usr/local/sbin/nutcracker", "/usr/bin/nutcracker"];
     let found = places.iter().map(PathBuf::from).find(|path| path.exists());
     found.expect("the real nutcracker is installed (`cargo xtask setup`)")
 }
@@ -147,11 +128,7 @@ pub(crate) fn connect(listen: &Listen) -> io::Result<Box<dyn Stream>> {
 
 /// A port on 127.0.0.1 that the kernel just had free.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Polls a condition; a test fails if it does not come to hold.
@@ -169,10 +146,7 @@ impl Random {
     /// From the seed in [`SEED_VARIABLE`], or a fresh one; printed either way.
     pub(crate) fn from_environment() -> Self {
         use std::hash::{BuildHasher, Hasher, RandomState};
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a test's seed is no configuration"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "a test's seed is no configuration")]
         let given = std::env::var(SEED_VARIABLE).ok();
         let seed = match given {
             Some(seed) => seed.parse().expect("the seed is a number"),

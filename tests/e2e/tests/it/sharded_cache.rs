@@ -14,18 +14,9 @@ const KEYS: u32 = 300;
 /// Longest wait for the ambassador to notice that a server went or came back.
 const NOTICED_WITHIN: Duration = Duration::from_secs(30);
 
-const ALL_READ: Read = Read {
-    hits: KEYS as u64,
-    misses: 0,
-    wrong: 0,
-    errors: 0,
-    error_texts: BTreeMap::new(),
-};
-const ALL_STORED: Filled = Filled {
-    stored: KEYS as u64,
-    errors: 0,
-    error_texts: BTreeMap::new(),
-};
+const ALL_READ: Read =
+    Read { hits: KEYS as u64, misses: 0, wrong: 0, errors: 0, error_texts: BTreeMap::new() };
+const ALL_STORED: Filled = Filled { stored: KEYS as u64, errors: 0, error_texts: BTreeMap::new() };
 
 #[test]
 fn the_application_works_through_it_and_it_stops_cleanly() {
@@ -36,11 +27,7 @@ fn the_application_works_through_it_and_it_stops_cleanly() {
             keys_are_spread(recipe, store)?;
         }
         assert_eq!(http::get(recipe.probe(), "/readyz")?.status, 200);
-        assert!(
-            http::get(recipe.probe(), "/metrics")?
-                .body
-                .contains("ambassador_proxy_")
-        );
+        assert!(http::get(recipe.probe(), "/metrics")?.body.contains("ambassador_proxy_"));
         stops_cleanly(recipe)
     });
 }
@@ -61,10 +48,7 @@ fn a_killed_memcached_is_ejected_and_taken_back() {
             Ok((recipe.ejections(Store::Cache)? > 0).then_some(()))
         })?;
         for survivor in ["memcached-0", "memcached-2"] {
-            assert!(
-                recipe.items(survivor)? > u64::from(KEYS) / 5,
-                "{survivor} took its part over"
-            );
+            assert!(recipe.items(survivor)? > u64::from(KEYS) / 5, "{survivor} took its part over");
         }
 
         recipe.tell("start", "memcached-1")?;
@@ -88,11 +72,7 @@ fn a_stalled_redis_costs_only_its_own_keys() {
         recipe.tell("unpause", "redis-1")?;
 
         let stalled = stalled?;
-        assert_eq!(
-            (stalled.wrong, stalled.misses),
-            (0, 0),
-            "no key moved: {stalled:?}"
-        );
+        assert_eq!((stalled.wrong, stalled.misses), (0, 0), "no key moved: {stalled:?}");
         assert!(stalled.hits > 0, "the others go on: {stalled:?}");
         assert!(stalled.errors > 0, "its own keys fail: {stalled:?}");
         wait::until("every key to be read again", NOTICED_WITHIN, || {
@@ -132,15 +112,8 @@ fn values_come_back_whole(recipe: &ShardedCache, store: Store) -> Result<()> {
     for (name, value) in [("empty", &empty), ("long", &long)] {
         let path = format!("/{}/{name}", store.pool());
         assert_eq!(http::get(recipe.app(), &path)?.status, 404, "{path} before");
-        assert_eq!(
-            http::request(recipe.app(), "PUT", &path, value)?.status,
-            204,
-            "{path}"
-        );
-        let expected = Response {
-            status: 200,
-            body: value.clone(),
-        };
+        assert_eq!(http::request(recipe.app(), "PUT", &path, value)?.status, 204, "{path}");
+        let expected = Response { status: 200, body: value.clone() };
         assert_eq!(http::get(recipe.app(), &path)?, expected, "{path}");
     }
     Ok(())
@@ -151,10 +124,7 @@ fn keys_are_spread(recipe: &ShardedCache, store: Store) -> Result<()> {
     assert_eq!(recipe.read(store, KEYS)?, ALL_READ);
     for server in store.servers() {
         let items = recipe.items(server)?;
-        assert!(
-            items > u64::from(KEYS) / 6,
-            "{server} holds {items} of {KEYS}"
-        );
+        assert!(items > u64::from(KEYS) / 6, "{server} holds {items} of {KEYS}");
     }
     Ok(())
 }

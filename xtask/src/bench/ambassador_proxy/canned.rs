@@ -20,10 +20,7 @@ use super::workload::SMALL;
 use crate::bench::usage;
 
 /// Between two looks whether the benchmark is over.
-const LOOK_EVERY: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 200_000_000,
-};
+const LOOK_EVERY: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// What a health probe may send.
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 
@@ -50,9 +47,7 @@ impl Canned {
             .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
             .collect::<std::io::Result<Vec<_>>>()
             .context("bind canned servers")?;
-        let ports = listeners
-            .iter()
-            .map(|listener| Ok(listener.local_addr()?.port()));
+        let ports = listeners.iter().map(|listener| Ok(listener.local_addr()?.port()));
         let ports = ports.collect::<Result<Vec<_>>>()?;
         let over = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&over);
@@ -89,22 +84,13 @@ fn serve(listeners: &[TcpListener], over: &AtomicBool) -> Result<()> {
     let poll: OwnedFd = epoll::create(CreateFlags::CLOEXEC)?;
     for (index, listener) in listeners.iter().enumerate() {
         listener.set_nonblocking(true)?;
-        epoll::add(
-            &poll,
-            listener,
-            EventData::new_u64(index as u64),
-            EventFlags::IN,
-        )?;
+        epoll::add(&poll, listener, EventData::new_u64(index as u64), EventFlags::IN)?;
     }
     let mut connections: Vec<Option<Connection>> = Vec::new();
     let mut events = Vec::with_capacity(64);
     while !over.load(Ordering::Relaxed) {
         events.clear();
-        epoll::wait(
-            &poll,
-            rustix::buffer::spare_capacity(&mut events),
-            Some(&LOOK_EVERY),
-        )?;
+        epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&LOOK_EVERY))?;
         for event in &events {
             let token = usize::try_from(event.data.u64())?;
             if let Some(listener) = listeners.get(token) {
@@ -122,9 +108,7 @@ fn serve(listeners: &[TcpListener], over: &AtomicBool) -> Result<()> {
                 continue;
             }
             let connection = &mut connections[token - listeners.len()];
-            let open = connection
-                .as_mut()
-                .is_some_and(|connection| connection.answer().is_ok());
+            let open = connection.as_mut().is_some_and(|connection| connection.answer().is_ok());
             if !open {
                 *connection = None;
             }

@@ -16,10 +16,8 @@ use crate::bench::series::Series;
 /// Share of the weaker proxy's throughput that both are given.
 const LOAD: f64 = 0.4;
 /// To find that throughput.
-const TRIAL: Window = Window {
-    warm: Duration::from_millis(200),
-    measured: Duration::from_millis(1_000),
-};
+const TRIAL: Window =
+    Window { warm: Duration::from_millis(200), measured: Duration::from_millis(1_000) };
 /// What is told of each distribution.
 const QUANTILES: [f64; 3] = [0.5, 0.99, 0.999];
 
@@ -29,16 +27,8 @@ type Rounds = Vec<[f64; 3]>;
 /// Measures all workloads.
 pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     use workload::{GET_1, MEMCACHED_GET_1, MGET, SET_1};
-    let columns = [
-        "workload",
-        "requests/s",
-        "proxy",
-        "p50 µs",
-        "p99 µs",
-        "p99.9 µs",
-        "p99 ratio",
-        "lag µs",
-    ];
+    let columns =
+        ["workload", "requests/s", "proxy", "p50 µs", "p99 µs", "p99.9 µs", "p99 ratio", "lag µs"];
     let mut section = Section::new("Latency at equal load, one worker", &columns);
     section.note(format!(
         "Both are given {:.0} % of what the weaker one can do; latency counts from the time a \
@@ -50,10 +40,9 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
          with the servers.",
     );
     let mut any = false;
-    for (protocol, workloads) in [
-        (Protocol::Redis, vec![GET_1, SET_1, MGET]),
-        (Protocol::Memcached, vec![MEMCACHED_GET_1]),
-    ] {
+    for (protocol, workloads) in
+        [(Protocol::Redis, vec![GET_1, SET_1, MGET]), (Protocol::Memcached, vec![MEMCACHED_GET_1])]
+    {
         let wanted = |workload: &Workload| bench.options.wants("latency", workload.name);
         let workloads: Vec<_> = workloads.into_iter().filter(wanted).collect();
         if workloads.is_empty() {
@@ -110,30 +99,12 @@ fn compare(
             let [p50, p99, p999] =
                 [0, 1, 2].map(|quantile| with_spread(&series(&rounds[at], quantile), whole));
             let lag = lags[at].iter().copied().collect::<Series>().median();
-            let compared = if kind == Kind::Ours {
-                format!("{ratio:.2}")
-            } else {
-                "1".to_owned()
-            };
+            let compared = if kind == Kind::Ours { format!("{ratio:.2}") } else { "1".to_owned() };
             let proxy = kind.name().to_owned();
             let label = workload.label.to_owned();
-            section.row([
-                label,
-                thousands(rate),
-                proxy,
-                p50,
-                p99,
-                p999,
-                compared,
-                whole(lag),
-            ]);
+            section.row([label, thousands(rate), proxy, p50, p99, p999, compared, whole(lag)]);
         }
-        report.at_most(
-            &format!("p99 at equal load, {}", workload.label),
-            1.0,
-            ratio,
-            "",
-        );
+        report.at_most(&format!("p99 at equal load, {}", workload.label), 1.0, ratio, "");
     }
     Ok(())
 }

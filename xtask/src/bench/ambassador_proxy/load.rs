@@ -23,10 +23,7 @@ use super::workload::Batch;
 use crate::bench::histogram::Histogram;
 
 /// Without any reply for this long, a run has failed.
-const STALLED_AFTER: Timespec = Timespec {
-    tv_sec: 5,
-    tv_nsec: 0,
-};
+const STALLED_AFTER: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 /// To answer what is outstanding when an open loop has sent its last request.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// One read takes at most this much.
@@ -169,10 +166,7 @@ pub(super) fn open(
             outcome.elapsed = window.measured;
             return Ok(outcome);
         }
-        ensure!(
-            now < end + ANSWERED_WITHIN,
-            "the proxy fell behind {rate:.0} requests a second"
-        );
+        ensure!(now < end + ANSWERED_WITHIN, "the proxy fell behind {rate:.0} requests a second");
     }
 }
 
@@ -204,12 +198,7 @@ impl<'a> Clients<'a> {
             let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("connect")?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
-            epoll::add(
-                &poll,
-                &stream,
-                EventData::new_u64(index as u64),
-                EventFlags::IN,
-            )?;
+            epoll::add(&poll, &stream, EventData::new_u64(index as u64), EventFlags::IN)?;
             clients.push(Client {
                 stream,
                 batches,
@@ -221,35 +210,19 @@ impl<'a> Clients<'a> {
                 answered: 0,
             });
         }
-        Ok(Self {
-            poll,
-            clients,
-            chunk: vec![0; CHUNK],
-            events: Vec::with_capacity(count + 1),
-        })
+        Ok(Self { poll, clients, chunk: vec![0; CHUNK], events: Vec::with_capacity(count + 1) })
     }
 
     /// A timer that fires every `interval`, yet not more often than 20,000 times a second: what is
     /// due by then is sent together, and the delay counts as latency.
     fn tick_every(&self, interval: Duration) -> Result<OwnedFd> {
         let interval = interval.clamp(Duration::from_micros(50), Duration::from_millis(10));
-        let interval = Timespec {
-            tv_sec: 0,
-            tv_nsec: interval.subsec_nanos().into(),
-        };
+        let interval = Timespec { tv_sec: 0, tv_nsec: interval.subsec_nanos().into() };
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        let setting = Itimerspec {
-            it_interval: interval,
-            it_value: interval,
-        };
+        let setting = Itimerspec { it_interval: interval, it_value: interval };
         timerfd_settime(&timer, TimerfdTimerFlags::empty(), &setting)?;
-        epoll::add(
-            &self.poll,
-            &timer,
-            EventData::new_u64(TIMER),
-            EventFlags::IN,
-        )?;
+        epoll::add(&self.poll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
         Ok(timer)
     }
 
@@ -269,11 +242,7 @@ impl<'a> Clients<'a> {
         client.next = (batch + 1) % client.batches.len();
         client.pending.push_back(Pending { batch, since });
         let request = client.batches[batch].request.as_slice();
-        let sent = if client.unsent.is_empty() {
-            write(&mut client.stream, request)?
-        } else {
-            0
-        };
+        let sent = if client.unsent.is_empty() { write(&mut client.stream, request)? } else { 0 };
         if sent < request.len() {
             client.unsent.extend_from_slice(&request[sent..]);
             self.watch(index, EventFlags::IN | EventFlags::OUT)?;
@@ -325,11 +294,7 @@ impl Client<'_> {
             }
             bytes = rest;
             self.received += found.len();
-            while batch
-                .ends
-                .get(self.answered)
-                .is_some_and(|end| *end <= self.received)
-            {
+            while batch.ends.get(self.answered).is_some_and(|end| *end <= self.received) {
                 self.answered += 1;
                 reply(pending.since, now);
             }

@@ -51,26 +51,10 @@ struct Passage {
 }
 
 const PASSAGES: [Passage; 4] = [
-    Passage {
-        label: "100 MB SET, peak",
-        write: true,
-        stall: false,
-    },
-    Passage {
-        label: "100 MB SET, server stalls 1 s, peak",
-        write: true,
-        stall: true,
-    },
-    Passage {
-        label: "100 MB GET, peak",
-        write: false,
-        stall: false,
-    },
-    Passage {
-        label: "100 MB GET, client stalls 1 s, peak",
-        write: false,
-        stall: true,
-    },
+    Passage { label: "100 MB SET, peak", write: true, stall: false },
+    Passage { label: "100 MB SET, server stalls 1 s, peak", write: true, stall: true },
+    Passage { label: "100 MB GET, peak", write: false, stall: false },
+    Passage { label: "100 MB GET, client stalls 1 s, peak", write: false, stall: true },
 ];
 
 /// Measures all of it.
@@ -78,12 +62,7 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     if !bench.options.wants("memory", "memory") {
         return Ok(());
     }
-    let columns = [
-        "resident memory, MB",
-        "ambassador-proxy",
-        "nutcracker",
-        "limit",
-    ];
+    let columns = ["resident memory, MB", "ambassador-proxy", "nutcracker", "limit"];
     let mut section = Section::new("Memory, one worker", &columns);
     section.note("Millions of bytes; large values are compared byte by byte at the other end.");
     section.note(
@@ -105,11 +84,7 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     for (label, limit, [ours, theirs]) in lines {
         println!("memory: {label}: {ours:.1} MB, nutcracker {theirs:.1} MB");
         report.at_most(&format!("Memory: {label}"), limit, ours, " MB");
-        let figures = [
-            format!("{ours:.1}"),
-            format!("{theirs:.1}"),
-            limit.to_string(),
-        ];
+        let figures = [format!("{ours:.1}"), format!("{theirs:.1}"), limit.to_string()];
         section.row([label].into_iter().chain(figures));
     }
     report.add(section);
@@ -128,19 +103,13 @@ fn idle(bench: &Bench, servers: &Servers, kind: Kind) -> Result<Vec<(String, f64
         .collect::<Result<Vec<_>>>()
         .with_context(|| proxy.failed_at("connecting idle clients"))?;
     pause(SETTLE);
-    lines.push((
-        format!("{count} idle clients"),
-        IDLE_CLIENTS_MAX,
-        resident()?,
-    ));
+    lines.push((format!("{count} idle clients"), IDLE_CLIENTS_MAX, resident()?));
     for client in &mut clients {
         client.write_all(b"*2\r\n$3\r\nGET\r\n$4\r\nnone\r\n")?;
     }
     for client in &mut clients {
         let mut reply = [0; 5];
-        client
-            .read_exact(&mut reply)
-            .context("read the reply of an idle client")?;
+        client.read_exact(&mut reply).context("read the reply of an idle client")?;
         ensure!(&reply == b"$-1\r\n", "found {}", reply.escape_ascii());
     }
     pause(SETTLE);
@@ -193,9 +162,7 @@ fn stall_servers(servers: &Servers, stall: bool) -> Result<()> {
     std::thread::spawn(move || {
         pause(STALL);
         for pid in pids {
-            let pid = i32::try_from(pid)
-                .ok()
-                .and_then(rustix::process::Pid::from_raw);
+            let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
             // It fails only for a server that is gone.
             let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::CONT));
         }
@@ -212,15 +179,11 @@ fn write_large(port: u16, half_way: impl Fn() -> Result<()>) -> Result<()> {
         if offset == LARGE / 2 / PIECE * PIECE {
             half_way()?;
         }
-        stream
-            .write_all(&piece)
-            .with_context(|| format!("write at {offset}"))?;
+        stream.write_all(&piece).with_context(|| format!("write at {offset}"))?;
     }
     stream.write_all(b"\r\n")?;
     let mut reply = [0; 5];
-    stream
-        .read_exact(&mut reply)
-        .context("read the reply to SET")?;
+    stream.read_exact(&mut reply).context("read the reply to SET")?;
     ensure!(&reply == b"+OK\r\n", "found {}", reply.escape_ascii());
     Ok(())
 }
@@ -239,9 +202,7 @@ fn read_large(port: u16, half_way: impl Fn()) -> Result<()> {
             half_way();
         }
         found.resize(piece.len(), 0);
-        stream
-            .read_exact(&mut found)
-            .with_context(|| format!("read at {offset}"))?;
+        stream.read_exact(&mut found).with_context(|| format!("read at {offset}"))?;
         ensure!(found == piece, "the value differs after byte {offset}");
     }
     let mut end = [0; 2];

@@ -48,15 +48,9 @@ enum Backing {
 pub(super) fn cpu(bench: &Bench, report: &mut Report) -> Result<()> {
     use workload::{GET_1, GET_16, MEMCACHED_GET_1, MEMCACHED_GET_16, MGET, SET_16};
     let plan = [
-        (
-            Protocol::Redis,
-            vec![(GET_1, 0.5), (GET_16, 0.6), (SET_16, 0.6), (MGET, 0.7)],
-        ),
+        (Protocol::Redis, vec![(GET_1, 0.5), (GET_16, 0.6), (SET_16, 0.6), (MGET, 0.7)]),
         // The issue names no bar for these; they are held to the same as Redis.
-        (
-            Protocol::Memcached,
-            vec![(MEMCACHED_GET_1, 0.5), (MEMCACHED_GET_16, 0.6)],
-        ),
+        (Protocol::Memcached, vec![(MEMCACHED_GET_1, 0.5), (MEMCACHED_GET_16, 0.6)]),
     ];
     let mut section = Section::new("CPU per request, one worker", &COLUMNS);
     section.note(
@@ -71,10 +65,7 @@ pub(super) fn cpu(bench: &Bench, report: &mut Report) -> Result<()> {
     let mut seen = Vec::new();
     for (protocol, workloads) in plan {
         let wanted = |workload: &Workload| bench.options.wants("cpu", workload.name);
-        let workloads: Vec<_> = workloads
-            .into_iter()
-            .filter(|(one, _)| wanted(one))
-            .collect();
+        let workloads: Vec<_> = workloads.into_iter().filter(|(one, _)| wanted(one)).collect();
         if workloads.is_empty() {
             continue;
         }
@@ -87,12 +78,7 @@ pub(super) fn cpu(bench: &Bench, report: &mut Report) -> Result<()> {
             rows(&mut section, workload.label, &pair);
             seen.extend(pair.both());
             let ratio = ratio(&pair, |cell| cell.proxy);
-            report.at_most(
-                &format!("CPU per request, {}", workload.label),
-                bar,
-                ratio,
-                "",
-            );
+            report.at_most(&format!("CPU per request, {}", workload.label), bar, ratio, "");
         }
     }
     if any {
@@ -112,10 +98,7 @@ pub(super) fn throughput(bench: &Bench, report: &mut Report) -> Result<()> {
         ("GET, P=64, 2 canned servers", Backing::Canned(2), GET_64),
     ];
     let wanted = |workload: &Workload| bench.options.wants("throughput", workload.name);
-    let plan: Vec<_> = plan
-        .into_iter()
-        .filter(|(_, _, workload)| wanted(workload))
-        .collect();
+    let plan: Vec<_> = plan.into_iter().filter(|(_, _, workload)| wanted(workload)).collect();
     if plan.is_empty() {
         return Ok(());
     }
@@ -144,11 +127,7 @@ pub(super) fn throughput(bench: &Bench, report: &mut Report) -> Result<()> {
         seen.extend(pair.both());
         let gain = ratio(&pair, |cell| cell.rate);
         let busy = pair.series(Kind::Ours, |cell| cell.busy).median();
-        let bound = if busy < 0.95 {
-            " (ours had to wait)"
-        } else {
-            ""
-        };
+        let bound = if busy < 0.95 { " (ours had to wait)" } else { "" };
         report.at_least(&format!("Throughput, {label}{bound}"), 1.5, gain, "×");
     }
     note_others(&mut section, &seen);
@@ -163,13 +142,7 @@ pub(super) fn scaling(bench: &Bench, report: &mut Report) -> Result<()> {
     }
     let (tested, rest) = bench.layout.for_two();
     machine::stay_on(rest)?;
-    let columns = [
-        "workload",
-        "workers",
-        "requests/s",
-        "CPU µs/request",
-        "busy cores",
-    ];
+    let columns = ["workload", "workers", "requests/s", "CPU µs/request", "busy cores"];
     let mut section = Section::new("Scaling over workers", &columns);
     if tested.len() == rest.len() {
         section.note(format!(
@@ -205,12 +178,7 @@ pub(super) fn scaling(bench: &Bench, report: &mut Report) -> Result<()> {
         seen.extend(cells);
     }
     if tested.len() != rest.len() {
-        report.at_least(
-            "Throughput of two workers over one",
-            1.7,
-            rates[1] / rates[0],
-            "×",
-        );
+        report.at_least("Throughput of two workers over one", 1.7, rates[1] / rates[0], "×");
     }
     note_others(&mut section, &seen);
     report.add(section);
@@ -232,10 +200,7 @@ fn measure_pair(
     label: &str,
 ) -> Result<Pair> {
     let batches = workload.batches();
-    let mut pair = Pair {
-        ours: Vec::new(),
-        theirs: Vec::new(),
-    };
+    let mut pair = Pair { ours: Vec::new(), theirs: Vec::new() };
     for round in 1..=bench.rounds() {
         for proxy in proxies {
             let cell =
@@ -328,11 +293,7 @@ fn ratio(pair: &Pair, figure: fn(&Cell) -> f64) -> f64 {
 /// Says how much the machine did besides, which no pinning keeps from the figures.
 fn note_others(section: &mut Section, cells: &[Cell]) {
     let most = cells.iter().map(|cell| cell.others).fold(0.0, f64::max) * 100.0;
-    let verdict = if most > 10.0 {
-        ": **these figures are disturbed**"
-    } else {
-        ""
-    };
+    let verdict = if most > 10.0 { ": **these figures are disturbed**" } else { "" };
     section.note(format!(
         "Programs that do not belong to the measurement took at most {most:.0} % of a core{verdict}."
     ));
@@ -356,16 +317,8 @@ fn rows(section: &mut Section, label: &str, pair: &Pair) {
             with_spread(&series(|cell| cell.rate), thousands),
             compared(|cell| cell.rate),
             format!("{:.0} %", median(|cell| cell.busy) * 100.0),
-            format!(
-                "{:.0}/{:.0}",
-                median(|cell| cell.p50),
-                median(|cell| cell.p99)
-            ),
-            format!(
-                "{:.2}/{:.2}",
-                median(|cell| cell.generator),
-                median(|cell| cell.servers)
-            ),
+            format!("{:.0}/{:.0}", median(|cell| cell.p50), median(|cell| cell.p99)),
+            format!("{:.2}/{:.2}", median(|cell| cell.generator), median(|cell| cell.servers)),
         ]);
     }
 }

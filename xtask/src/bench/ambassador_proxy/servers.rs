@@ -107,10 +107,9 @@ pub(super) fn start_server(
             format!("--port {port} --bind 127.0.0.1 --save  --appendonly no --daemonize no"),
         ),
         // Root must say that it means to be root; -U 0 turns UDP off.
-        Protocol::Memcached => (
-            "memcached",
-            format!("-p {port} -l 127.0.0.1 -U 0 -u root -t 1 -m 256 -c 4096"),
-        ),
+        Protocol::Memcached => {
+            ("memcached", format!("-p {port} -l 127.0.0.1 -U 0 -u root -t 1 -m 256 -c 4096"))
+        }
     };
     let arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
     let name = format!("{program}-{port}");

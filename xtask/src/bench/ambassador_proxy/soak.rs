@@ -79,12 +79,8 @@ pub(super) fn run(bench: &Bench, duration: Duration) -> Result<(Report, bool)> {
         let chaos = scope.spawn(|| servers.trouble(bench, Random::new(seed ^ 1), &over));
         let samples = watch(&mut proxy, duration, &receiver, || chaos.is_finished());
         over.store(true, Ordering::Relaxed);
-        let load = load
-            .join()
-            .map_err(|_| anyhow!("the load generator panicked"));
-        let chaos = chaos
-            .join()
-            .map_err(|_| anyhow!("the troublemaker panicked"));
+        let load = load.join().map_err(|_| anyhow!("the load generator panicked"));
+        let chaos = chaos.join().map_err(|_| anyhow!("the troublemaker panicked"));
         (samples, load, chaos)
     });
     // The cause before its effects: the load fails with the proxy, and the watch with everything.
@@ -108,9 +104,8 @@ fn watch(
         proxy.ensure_running()?;
         ensure!(!peaceful(), "nobody troubles the servers any more");
         // The load reports several times a second.
-        let (requests, errors) = progress
-            .recv_timeout(Duration::from_secs(30))
-            .context("the load stands still")?;
+        let (requests, errors) =
+            progress.recv_timeout(Duration::from_secs(30)).context("the load stands still")?;
         if start.elapsed() < next {
             continue;
         }
@@ -165,9 +160,7 @@ fn summary(
     }
     let [before, after] = rest_of_memory(samples);
     let limit = ((before * GROWTH_MAX + GROWTH_FREE_MB) * 10.0).round() / 10.0;
-    let long_enough = samples
-        .last()
-        .is_some_and(|sample| sample.at >= JUDGED_FROM);
+    let long_enough = samples.last().is_some_and(|sample| sample.at >= JUDGED_FROM);
     let flat = after <= limit;
     if long_enough {
         report.at_most(
@@ -220,10 +213,7 @@ fn rest_of_memory(samples: &[Sample]) -> [f64; 2] {
         sum / count
     };
     let second = samples.len().min(quarter)..samples.len().min(2 * quarter);
-    [
-        mean(&samples[second]),
-        mean(&samples[samples.len().saturating_sub(quarter)..]),
-    ]
+    [mean(&samples[second]), mean(&samples[samples.len().saturating_sub(quarter)..])]
 }
 
 fn count(number: u64) -> String {

@@ -60,14 +60,7 @@ const fn redis(
     pipeline: usize,
     value: usize,
 ) -> Workload {
-    Workload {
-        name,
-        label,
-        protocol: Protocol::Redis,
-        operation,
-        pipeline,
-        value,
-    }
+    Workload { name, label, protocol: Protocol::Redis, operation, pipeline, value }
 }
 
 /// Bytes of the values that are read.
@@ -78,13 +71,8 @@ pub(super) const GET_16: Workload = redis("get-16", "GET, P=16", Operation::Get,
 pub(super) const GET_64: Workload = redis("get-64", "GET, P=64", Operation::Get, 64, SMALL);
 pub(super) const SET_1: Workload = redis("set-1", "SET 1 KiB", Operation::Set, 1, 1024);
 pub(super) const SET_16: Workload = redis("set-16", "SET 1 KiB, P=16", Operation::Set, 16, 1024);
-pub(super) const MGET: Workload = redis(
-    "mget-10",
-    "MGET of 10 keys",
-    Operation::MultiGet(10),
-    1,
-    SMALL,
-);
+pub(super) const MGET: Workload =
+    redis("mget-10", "MGET of 10 keys", Operation::MultiGet(10), 1, SMALL);
 pub(super) const MEMCACHED_GET_1: Workload = Workload {
     name: "memcached-get-1",
     label: "memcached get",
@@ -99,16 +87,8 @@ pub(super) const MEMCACHED_GET_16: Workload = Workload {
 };
 
 /// Every workload, for checking names.
-pub(super) const ALL: [Workload; 8] = [
-    GET_1,
-    GET_16,
-    GET_64,
-    SET_1,
-    SET_16,
-    MGET,
-    MEMCACHED_GET_1,
-    MEMCACHED_GET_16,
-];
+pub(super) const ALL: [Workload; 8] =
+    [GET_1, GET_16, GET_64, SET_1, SET_16, MGET, MEMCACHED_GET_1, MEMCACHED_GET_16];
 
 // === impl Workload ===
 
@@ -120,11 +100,8 @@ impl Workload {
         let mut random = Random::new(1);
         (0..batches)
             .map(|_| {
-                let mut batch = Batch {
-                    request: Vec::new(),
-                    expected: Vec::new(),
-                    ends: Vec::new(),
-                };
+                let mut batch =
+                    Batch { request: Vec::new(), expected: Vec::new(), ends: Vec::new() };
                 for _ in 0..self.pipeline {
                     self.append(&mut random, &mut batch);
                     batch.ends.push(batch.expected.len());
@@ -135,9 +112,7 @@ impl Workload {
     }
 
     fn append(&self, random: &mut Random, batch: &mut Batch) {
-        let Batch {
-            request, expected, ..
-        } = batch;
+        let Batch { request, expected, .. } = batch;
         let mut key = |prefix: &str| key(prefix, random.below(KEYS));
         match (self.protocol, self.operation) {
             (Protocol::Redis, Operation::Get) => {
@@ -202,9 +177,7 @@ pub(super) fn write_keys(port: u16, protocol: Protocol) -> Result<()> {
     // The replies are short: they fit the sockets' buffers while the requests are written.
     stream.write_all(&request).context("write keys")?;
     let mut replies = vec![0; expected.len()];
-    stream
-        .read_exact(&mut replies)
-        .context("read the replies to keys written")?;
+    stream.read_exact(&mut replies).context("read the replies to keys written")?;
     ensure!(replies == expected, "a key was not stored");
     Ok(())
 }

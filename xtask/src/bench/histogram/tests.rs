@@ -26,9 +26,6 @@ fn quantiles_are_ranks() {
     }
     for (quantile, expected) in [(0.0, 1.0), (0.5, 500.0), (0.99, 990.0), (1.0, 1_000.0)] {
         let found = histogram.microseconds_at(quantile);
-        assert!(
-            (expected..expected * 1.016).contains(&found),
-            "{quantile}: {found}"
-        );
+        assert!((expected..expected * 1.016).contains(&found), "{quantile}: {found}");
     }
 }

@@ -45,18 +45,10 @@ fn load(
         same += u32::from(owner == last);
         last = owner;
     }
-    let total: f64 = pool
-        .servers
-        .iter()
-        .map(|server| f64::from(server.weight))
-        .sum();
+    let total: f64 = pool.servers.iter().map(|server| f64::from(server.weight)).sum();
     let fair = |weight: u32| f64::from(SAMPLE_KEYS) * f64::from(weight) / total;
     // A server whose fair share is a handful of keys says nothing by a few more.
-    let ratios = pool
-        .servers
-        .iter()
-        .zip(&counts)
-        .filter(|(server, _)| fair(server.weight) > 50.0);
+    let ratios = pool.servers.iter().zip(&counts).filter(|(server, _)| fair(server.weight) > 50.0);
     let ratio = ratios.map(|(server, count)| f64::from(*count) / fair(server.weight));
     Load {
         form,

@@ -12,10 +12,8 @@ fn check(keys: &str, servers: &[String], expected: Expect) {
         text.push_str(&format!("    - {server}\n"));
     }
     let parsed = crate::config::parse_pools(Path::new("nutcracker.yml"), &text).unwrap();
-    let findings: Vec<String> = lint(&parsed.pools.0[0])
-        .iter()
-        .map(|finding| format!("{finding}\n"))
-        .collect();
+    let findings: Vec<String> =
+        lint(&parsed.pools.0[0]).iter().map(|finding| format!("{finding}\n")).collect();
     expected.assert_eq(&findings.concat());
 }
 
@@ -67,29 +65,14 @@ fn hashes_that_spread_badly_are_measured() {
 
 #[test]
 fn hashes_that_spread_well_are_not_mentioned() {
-    for hash in [
-        "md5",
-        "murmur",
-        "jenkins",
-        "one_at_a_time",
-        "hsieh",
-        "crc32a",
-        "fnv1a_32",
-    ] {
-        check(
-            &format!("  timeout: 400\n  hash: {hash}\n"),
-            &ten(),
-            expect![[""]],
-        );
+    for hash in ["md5", "murmur", "jenkins", "one_at_a_time", "hsieh", "crc32a", "fnv1a_32"] {
+        check(&format!("  timeout: 400\n  hash: {hash}\n"), &ten(), expect![[""]]);
     }
 }
 
 #[test]
 fn a_server_without_points_is_found() {
-    let servers = [
-        "127.0.0.1:11212:100000".to_owned(),
-        "127.0.0.1:11213:1".to_owned(),
-    ];
+    let servers = ["127.0.0.1:11212:100000".to_owned(), "127.0.0.1:11213:1".to_owned()];
     check(
         "  timeout: 400\n  hash: hsieh\n",
         &servers,
@@ -117,11 +100,7 @@ fn ejection_is_judged_by_what_it_moves() {
             1: alpha: warning: auto_eject_hosts in a Redis pool writes keys of an ejected server elsewhere and leaves them there when it comes back, which splits the data; use eject_mode: fail_fast unless it is only a cache
         "#]],
     );
-    check(
-        &format!("{timeout}  redis: true\n  eject_mode: fail_fast\n"),
-        &ten(),
-        expect![[""]],
-    );
+    check(&format!("{timeout}  redis: true\n  eject_mode: fail_fast\n"), &ten(), expect![[""]]);
     check(
         eject,
         &ten(),

@@ -26,11 +26,7 @@ pub(in crate::placement) fn md5_points(text: &[u8]) -> [u32; 4] {
 
 #[inline(always)]
 fn widen<const SIGNED: bool>(byte: u8) -> u32 {
-    if SIGNED {
-        i32::from(byte.cast_signed()).cast_unsigned()
-    } else {
-        u32::from(byte)
-    }
+    if SIGNED { i32::from(byte.cast_signed()).cast_unsigned() } else { u32::from(byte) }
 }
 
 #[inline(always)]
@@ -45,16 +41,12 @@ fn le32(word: &[u8]) -> u32 {
 
 #[inline]
 pub(super) fn fnv1<const SIGNED: bool>(key: &[u8], basis: u32, prime: u32) -> u32 {
-    key.iter().fold(basis, |hash, &byte| {
-        hash.wrapping_mul(prime) ^ widen::<SIGNED>(byte)
-    })
+    key.iter().fold(basis, |hash, &byte| hash.wrapping_mul(prime) ^ widen::<SIGNED>(byte))
 }
 
 #[inline]
 pub(super) fn fnv1a<const SIGNED: bool>(key: &[u8], basis: u32, prime: u32) -> u32 {
-    key.iter().fold(basis, |hash, &byte| {
-        (hash ^ widen::<SIGNED>(byte)).wrapping_mul(prime)
-    })
+    key.iter().fold(basis, |hash, &byte| (hash ^ widen::<SIGNED>(byte)).wrapping_mul(prime))
 }
 
 #[inline]
@@ -149,9 +141,7 @@ pub(super) fn murmur(key: &[u8]) -> u32 {
 /// `key` must not be empty: the original answers its initial state there, callers answer 0.
 #[inline]
 pub(super) fn jenkins(key: &[u8]) -> u32 {
-    let start = 0xdead_beef_u32
-        .wrapping_add(key.len() as u32)
-        .wrapping_add(13);
+    let start = 0xdead_beef_u32.wrapping_add(key.len() as u32).wrapping_add(13);
     let (mut a, mut b, mut c) = (start, start, start);
     let mut rest = key;
     // The last block, even a full one, belongs to the final mix.
@@ -205,11 +195,7 @@ const fn crc32_table() -> [u32; 256] {
         let mut crc = index as u32;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 1 {
-                (crc >> 1) ^ CRC32_POLYNOMIAL
-            } else {
-                crc >> 1
-            };
+            crc = if crc & 1 == 1 { (crc >> 1) ^ CRC32_POLYNOMIAL } else { crc >> 1 };
             bit += 1;
         }
         table[index] = crc;
@@ -225,11 +211,7 @@ const fn crc16_table() -> [u16; 256] {
         let mut crc = (index as u16) << 8;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 0x8000 == 0 {
-                crc << 1
-            } else {
-                (crc << 1) ^ CRC16_POLYNOMIAL
-            };
+            crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ CRC16_POLYNOMIAL };
             bit += 1;
         }
         table[index] = crc;

@@ -353,8 +353,12 @@ impl Rig {
                     self.flush_upstream(index);
                 }
             }
-            ("ejected", ..) => return expect_that(!health.servers[place.unwrap()].is_live(), "live"),
-            ("live", ..) => return expect_that(health.servers[place.unwrap()].is_live(), "ejected"),
+            ("ejected", ..) => {
+                return expect_that(!health.servers[place.unwrap()].is_live(), "live");
+            }
+            ("live", ..) => {
+                return expect_that(health.servers[place.unwrap()].is_live(), "ejected");
+            }
             ("taken back", ..) => health.take_back(place.unwrap()),
             ("silent", _, None) => return Ok(()),
             ("silent", _, Some(line)) => return expect_bytes(&mut line.from_proxy, b""),

@@ -149,33 +149,18 @@ pub(super) const INTENDED: &[Intended] = &[
 pub(super) fn check_names(seen: &[(&'static str, bool)]) {
     let table: BTreeSet<(&str, bool)> = INTENDED
         .iter()
-        .flat_map(|row| {
-            [
-                Some((row.name, false)),
-                row.also_strict.then_some((row.name, true)),
-            ]
-        })
+        .flat_map(|row| [Some((row.name, false)), row.also_strict.then_some((row.name, true))])
         .flatten()
         .collect();
     let seen: BTreeSet<(&str, bool)> = seen.iter().copied().collect();
-    assert_eq!(
-        seen, table,
-        "(name, in strict pools): shown by the sessions, and in the table"
-    );
+    assert_eq!(seen, table, "(name, in strict pools): shown by the sessions, and in the table");
 }
 
 fn markdown() -> String {
     let mut out = String::from(
         "| What | nutcracker 0.5.0 | Here | Also strict |\n| --- | --- | --- | --- |\n",
     );
-    for Intended {
-        also_strict,
-        what,
-        nutcracker,
-        here,
-        ..
-    } in INTENDED
-    {
+    for Intended { also_strict, what, nutcracker, here, .. } in INTENDED {
         let also = if *also_strict { "yes" } else { "no" };
         out += &format!("| {what} | {nutcracker} | {here} | {also} |\n");
     }
@@ -188,9 +173,5 @@ fn the_readme_tells_the_differences() {
     let text = fs::read_to_string(path).unwrap();
     let (_, rest) = text.split_once(BEGIN).unwrap();
     let (table, _) = rest.split_once(END).unwrap();
-    assert_eq!(
-        table,
-        markdown(),
-        "the table of {path} is to be the second of these"
-    );
+    assert_eq!(table, markdown(), "the table of {path} is to be the second of these");
 }

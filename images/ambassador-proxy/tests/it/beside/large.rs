@@ -18,8 +18,6 @@ enum Way {
     HalfClosed,
 }
 
-use Way::{AtOnce, ByteByByte, HalfClosed};
-
 /// What is compared: a pool, the bytes, how many replies.
 type Case = (&'static str, Way, Vec<u8>, usize);
 
@@ -34,12 +32,7 @@ fn large_and_odd_shapes_go_as_with_nutcracker() {
         });
         for ours in &outcomes[1..] {
             let theirs = &outcomes[0];
-            assert!(
-                theirs == ours,
-                "{name}:\n{}\n{}",
-                shown(theirs),
-                shown(ours)
-            );
+            assert!(theirs == ours, "{name}:\n{}\n{}", shown(theirs), shown(ours));
         }
     }
 }
@@ -52,11 +45,11 @@ fn play(
     bytes: &[u8],
     replies: usize,
 ) -> Outcome {
-    if way == AtOnce {
+    if way == Way::AtOnce {
         return stage.talk(actor, pool, bytes, replies);
     }
     let mut client = actor.client(pool);
-    if way == ByteByByte {
+    if way == Way::ByteByByte {
         for byte in bytes {
             client.stream.write_all(&[*byte]).unwrap();
         }
@@ -70,103 +63,59 @@ fn play(
 
 fn cases(stage: &Stage) -> Vec<(&'static str, Case)> {
     let [a, b] = [stage.key(0, 0), stage.key(1, 0)];
-    let value: String = (0..MIB)
-        .map(|at| char::from(b'a' + (at % 23) as u8))
+    let value: String = (0..MIB).map(|at| char::from(b'a' + (at % 23) as u8)).collect();
+    let big_pair: Vec<u8> = [["SET", a, &value], ["SET", b, &value]]
+        .iter()
+        .flat_map(|words| request(words))
+        .chain(request(&["GET", a]))
+        .chain(request(&["MGET", b, a]))
         .collect();
-    let names: Vec<String> = (0..MANY).map(|number| format!("many-{number}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let keys: Vec<String> = (0..MANY).map(|number| format!("many-{number}")).collect();
+    let pairs = keys.iter().flat_map(|key| [key.as_str(), key.as_str()]);
+    let of = |command, rest: Vec<&str>| request(&[vec![command], rest].concat());
+    let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let mut many = of("MSET", pairs.collect());
+    many.extend(of("MGET", names.clone()));
+    many.extend(of("DEL", names.clone()));
+    many.extend(of("MGET", names.clone()));
+    let pipeline: Vec<u8> = (0..MANY)
+        .flat_map(|number| match number % 3 {
+            0 => request(&["SET", names[number], "v"]),
+            1 => request(&["GET", names[number - 1]]),
+            _ => request(&["MGET", names[number - 1], names[number - 2]]),
+        })
+        .collect();
+    let binary: Vec<Vec<u8>> =
+        (0..=255_u8).map(|byte| vec![byte, b'\r', b'\n', 255 - byte]).collect();
+    let mut bytes = Vec::new();
+    for key in &binary {
+        bytes.extend(request(&[b"SET", &key[..], &key[..]]));
+    }
+    bytes.extend(request(&[&[b"MGET".to_vec()], &binary[..]].concat()));
     let nested = (0..20).fold("1".to_owned(), |inner, _| format!("{{{inner},'x',{{}}}}"));
-    let script = request(&["EVAL", &format!("return {nested}"), "1", a]);
-    let few = [
-        request(&["SET", a, "1"]),
-        request(&["MGET", a, b]),
-        request(&["PING"]),
-    ]
-    .concat();
-    let lines = format!("set {a} 0 0 2\r\nab\r\nget {a} {b}\r\ndelete {a} noreply\r\nget {a}\r\n");
-    let lines = lines.into_bytes();
+    let script = format!("return {nested}");
+    let sessions =
+        [request(&["SET", a, "1"]), request(&["MGET", a, b]), request(&["PING"])].concat();
+    let caches = format!("set {a} 0 0 2\r\nab\r\nget {a} {b}\r\ndelete {a} noreply\r\nget {a}\r\n");
     let stored = format!("set {a} 0 0 {MIB}\r\n{value}\r\nget {a}\r\nget {b} {a}\r\n");
-    let several = format!("get {}\r\n", names[..200].join(" "));
+    let multiget = format!("get {}\r\n", names[..200].join(" "));
     let longest = "k".repeat(250);
     let long_key = format!("set {longest} 0 0 1\r\nx\r\nget {longest}\r\n");
-    let half = b"*2\r\n$3\r\nGE".to_vec();
-    let (redis, cache) = ("redis", "memcache");
     vec![
-        (
-            "values of 1 MiB",
-            (redis, AtOnce, large_values(a, b, &value), 4),
-        ),
-        ("1000 keys", (redis, AtOnce, many_keys(&names), 4)),
-        (
-            "1000 requests",
-            (redis, AtOnce, long_pipeline(&names), MANY),
-        ),
-        ("binary keys", (redis, AtOnce, binary_keys(), 257)),
-        ("20 levels", (redis, AtOnce, script, 1)),
-        ("byte by byte", (redis, ByteByByte, few.clone(), 3)),
-        ("half-close", (redis, HalfClosed, few, 3)),
-        ("half-close at once", (redis, HalfClosed, Vec::new(), 0)),
-        ("half a request", (redis, HalfClosed, half, 0)),
-        (
-            "close after ping",
-            (redis, HalfClosed, request(&[LAST_REDIS]), 1),
-        ),
-        (
-            "memcached byte by byte",
-            (cache, ByteByByte, lines.clone(), 3),
-        ),
-        ("memcached half-close", (cache, HalfClosed, lines, 3)),
-        ("memcached 1 MiB", (cache, AtOnce, stored.into_bytes(), 3)),
-        (
-            "memcached 200 keys",
-            (cache, AtOnce, several.into_bytes(), 1),
-        ),
-        (
-            "memcached longest key",
-            (cache, AtOnce, long_key.into_bytes(), 2),
-        ),
+        ("values of 1 MiB", ("redis", Way::AtOnce, big_pair, 4)),
+        ("1000 keys", ("redis", Way::AtOnce, many, 4)),
+        ("1000 requests", ("redis", Way::AtOnce, pipeline, MANY)),
+        ("binary keys", ("redis", Way::AtOnce, bytes, 257)),
+        ("20 levels", ("redis", Way::AtOnce, request(&["EVAL", &script, "1", a]), 1)),
+        ("byte by byte", ("redis", Way::ByteByByte, sessions.clone(), 3)),
+        ("half-close", ("redis", Way::HalfClosed, sessions, 3)),
+        ("half-close at once", ("redis", Way::HalfClosed, Vec::new(), 0)),
+        ("half a request", ("redis", Way::HalfClosed, b"*2\r\n$3\r\nGE".to_vec(), 0)),
+        ("close after ping", ("redis", Way::HalfClosed, request(&[LAST_REDIS]), 1)),
+        ("memcached byte by byte", ("memcache", Way::ByteByByte, caches.clone().into_bytes(), 3)),
+        ("memcached half-close", ("memcache", Way::HalfClosed, caches.into_bytes(), 3)),
+        ("memcached 1 MiB", ("memcache", Way::AtOnce, stored.into_bytes(), 3)),
+        ("memcached 200 keys", ("memcache", Way::AtOnce, multiget.into_bytes(), 1)),
+        ("memcached longest key", ("memcache", Way::AtOnce, long_key.into_bytes(), 2)),
     ]
-}
-
-fn large_values(a: &str, b: &str, value: &str) -> Vec<u8> {
-    [
-        request(&["SET", a, value]),
-        request(&["SET", b, value]),
-        request(&["GET", a]),
-        request(&["MGET", b, a]),
-    ]
-    .concat()
-}
-
-fn many_keys(names: &[&str]) -> Vec<u8> {
-    let pairs: Vec<&str> = names.iter().flat_map(|name| [*name, *name]).collect();
-    [
-        ("MSET", &pairs[..]),
-        ("MGET", names),
-        ("DEL", names),
-        ("MGET", names),
-    ]
-    .iter()
-    .flat_map(|(command, rest)| request(&[&[*command], *rest].concat()))
-    .collect()
-}
-
-fn long_pipeline(names: &[&str]) -> Vec<u8> {
-    let one = |number: usize| match number % 3 {
-        0 => request(&["SET", names[number], "v"]),
-        1 => request(&["GET", names[number - 1]]),
-        _ => request(&["MGET", names[number - 1], names[number - 2]]),
-    };
-    (0..names.len()).flat_map(one).collect()
-}
-
-fn binary_keys() -> Vec<u8> {
-    let keys: Vec<Vec<u8>> = (0..=255)
-        .map(|byte| vec![byte, b'\r', b'\n', 255 - byte])
-        .collect();
-    let sets = keys
-        .iter()
-        .flat_map(|key| request(&[b"SET", &key[..], &key[..]]));
-    sets.chain(request(&[&[b"MGET".to_vec()], &keys[..]].concat()))
-        .collect()
 }

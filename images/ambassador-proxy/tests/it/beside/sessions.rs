@@ -15,9 +15,7 @@ pub(super) struct Session {
 
 /// All of them, in the order of the table.
 pub(super) fn all() -> Vec<Session> {
-    let lines = TABLE
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = TABLE.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(session).collect()
 }
 
@@ -32,16 +30,9 @@ fn session(line: &'static str) -> Session {
         _ => panic!("{mark} in {line}"),
     };
     let steps = steps.trim().split(" ; ").map(unescape).collect();
-    Session {
-        pool,
-        strict,
-        friendly,
-        steps,
-    }
+    Session { pool, strict, friendly, steps }
 }
 
 fn unescape(step: &str) -> String {
-    step.replace("\\r", "\r")
-        .replace("\\n", "\n")
-        .replace("\\0", "\0")
+    step.replace("\\r", "\r").replace("\\n", "\n").replace("\\0", "\0")
 }

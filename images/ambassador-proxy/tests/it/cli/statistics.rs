@@ -19,11 +19,7 @@ fn shape(value: &Value) -> BTreeMap<String, String> {
             }
         }
         Value::Number(number) => {
-            let kind = if number.is_u64() {
-                "whole number"
-            } else {
-                "number"
-            };
+            let kind = if number.is_u64() { "whole number" } else { "number" };
             shape.insert(String::new(), kind.to_owned());
         }
         Value::String(_) => {
@@ -64,34 +60,18 @@ fn statistics_have_the_names_of_nutcracker() {
     // A request with keys of both servers is a request to each.
     let mut client = Client::connect(ports[0]);
     let keys: Vec<String> = (0..100).map(|number| format!("k{number}")).collect();
-    let words: Vec<&str> = ["MGET"]
-        .into_iter()
-        .chain(keys.iter().map(String::as_str))
-        .collect();
+    let words: Vec<&str> = ["MGET"].into_iter().chain(keys.iter().map(String::as_str)).collect();
     client.send(&request(&words));
     client.resp().unwrap();
     let json = parse(&listen_to(proxy.stats).unwrap());
     let pool = &json["p"];
-    assert_eq!(
-        (&pool["a"]["requests"], &pool["b"]["requests"]),
-        (&1.into(), &1.into())
-    );
-    assert_eq!(
-        (&pool["a"]["responses"], &pool["b"]["responses"]),
-        (&1.into(), &1.into())
-    );
-    assert_eq!(
-        (&pool["fragments"], &pool["client_connections"]),
-        (&2.into(), &1.into())
-    );
+    assert_eq!((&pool["a"]["requests"], &pool["b"]["requests"]), (&1.into(), &1.into()));
+    assert_eq!((&pool["a"]["responses"], &pool["b"]["responses"]), (&1.into(), &1.into()));
+    assert_eq!((&pool["fragments"], &pool["client_connections"]), (&2.into(), &1.into()));
 
     let over_http = http(proxy.stats, "GET", "/stats").unwrap();
     assert_eq!(over_http.status, 200);
-    assert!(
-        over_http.head.contains("application/json"),
-        "{}",
-        over_http.head
-    );
+    assert!(over_http.head.contains("application/json"), "{}", over_http.head);
     assert_eq!(shape(&parse(&over_http.body)), shape(&json));
     let metrics = http(proxy.stats, "GET", "/metrics").unwrap();
     assert!(metrics.head.contains("text/plain"), "{}", metrics.head);

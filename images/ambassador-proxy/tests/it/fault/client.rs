@@ -43,15 +43,7 @@ impl Asker {
     pub(super) fn new(protocol: Protocol, port: u16, number: usize, seed: u64) -> Asker {
         let random = Random::new(seed ^ (number as u64) << 32);
         let tally = Tally::default();
-        Asker {
-            protocol,
-            port,
-            number,
-            round: 0,
-            random,
-            client: None,
-            tally,
-        }
+        Asker { protocol, port, number, round: 0, random, client: None, tally }
     }
 
     /// Sends one pipeline and checks every reply.
@@ -110,13 +102,9 @@ impl Asker {
             (true, 3 | 4) => bytes.extend(request(&["GET", &one])),
             (true, 5) => bytes.extend(request(&["MGET", &one, &two])),
             (true, 6) => bytes.extend(request(&["DEL", &one, &two])),
-            (true, _) => bytes.extend(request(&[
-                "MSET",
-                &one,
-                &value,
-                &two,
-                &self::value(&two, self.round),
-            ])),
+            (true, _) => {
+                bytes.extend(request(&["MSET", &one, &value, &two, &self::value(&two, self.round)]))
+            }
             (false, 0..3 | 7) => {
                 let end = if quiet { " noreply" } else { "" };
                 let head = format!("set {one} 0 0 {}{end}\r\n", value.len());
@@ -143,19 +131,12 @@ impl Asker {
     fn check(&mut self, may: &May, reply: &[u8]) -> Result<(), &'static str> {
         if reply.starts_with(b"-ERR ") || reply.starts_with(b"SERVER_ERROR ") {
             self.tally.errors += 1;
-            return if reply.len() < 60 {
-                Ok(())
-            } else {
-                Err("no error of ours")
-            };
+            return if reply.len() < 60 { Ok(()) } else { Err("no error of ours") };
         }
         self.tally.answers += 1;
         let text = std::str::from_utf8(reply).map_err(|_| "no text")?;
         match may {
-            May::Be(these) => these
-                .contains(&text)
-                .then_some(())
-                .ok_or("no answer to this"),
+            May::Be(these) => these.contains(&text).then_some(()).ok_or("no answer to this"),
             May::Hold(keys) => match self.protocol {
                 Protocol::Redis => values_of_redis(text, keys, self.round),
                 Protocol::Memcache => values_of_memcache(text, keys, self.round),
@@ -182,19 +163,14 @@ fn value(key: &str, round: u64) -> String {
 /// Whether this is a value that `key` has had.
 fn was(text: &str, key: &str, round: u64) -> bool {
     let mut parts = text.split('#');
-    let (named, of) = (
-        parts.next(),
-        parts.next().and_then(|of| of.parse::<u64>().ok()),
-    );
+    let (named, of) = (parts.next(), parts.next().and_then(|of| of.parse::<u64>().ok()));
     named == Some(key) && of.is_some_and(|of| of <= round && text == value(key, of))
 }
 
 fn values_of_redis(text: &str, keys: &[String], round: u64) -> Result<(), &'static str> {
     let mut rest = match keys.len() {
         1 => text,
-        count => text
-            .strip_prefix(&format!("*{count}\r\n"))
-            .ok_or("no array of as many")?,
+        count => text.strip_prefix(&format!("*{count}\r\n")).ok_or("no array of as many")?,
     };
     for key in keys {
         if let Some(after) = rest.strip_prefix("$-1\r\n") {
@@ -202,10 +178,8 @@ fn values_of_redis(text: &str, keys: &[String], round: u64) -> Result<(), &'stat
             continue;
         }
         let (head, body) = rest.split_once("\r\n").ok_or("no value")?;
-        let length: usize = head
-            .strip_prefix('$')
-            .and_then(|n| n.parse().ok())
-            .ok_or("no value")?;
+        let length: usize =
+            head.strip_prefix('$').and_then(|n| n.parse().ok()).ok_or("no value")?;
         if !was(&body[..length], key, round) {
             return Err("no value of this key");
         }

@@ -89,20 +89,14 @@ impl Network {
     /// Sends a reply that nobody asked for on every connection; how many took it.
     pub(super) fn send_stray(&self, reply: &[u8]) -> usize {
         let open = std::mem::take(&mut *self.shared.open.lock().unwrap());
-        open.into_iter()
-            .filter_map(|mut stream| stream.write_all(reply).ok())
-            .count()
+        open.into_iter().filter_map(|mut stream| stream.write_all(reply).ok()).count()
     }
 }
 
 fn accept(shared: &Arc<Shared>, proxy: TcpStream) {
     let number = shared.connections.fetch_add(1, Relaxed);
     let mut random = Random::new(shared.seed.wrapping_add(number << 8));
-    let plan = if shared.bad.load(Relaxed) {
-        plan(&mut random)
-    } else {
-        Plan::Sound
-    };
+    let plan = if shared.bad.load(Relaxed) { plan(&mut random) } else { Plan::Sound };
     let server = TcpStream::connect(("127.0.0.1", shared.server));
     let (Ok(server), false) = (server, matches!(plan, Plan::Close)) else {
         shared.faults.fetch_add(1, Relaxed);
@@ -209,11 +203,7 @@ fn pass_replies(
 /// Closes our other handle of a connection, so that dropping this one resets it.
 fn forget(shared: &Shared, stream: &TcpStream) {
     let peer = stream.peer_addr().ok();
-    shared
-        .open
-        .lock()
-        .unwrap()
-        .retain(|other| other.peer_addr().ok() != peer);
+    shared.open.lock().unwrap().retain(|other| other.peer_addr().ok() != peer);
     // The thread that passes requests has a handle as well; a shutdown ends it.
     let _ = stream.shutdown(Shutdown::Read);
 }

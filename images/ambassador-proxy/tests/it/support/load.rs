@@ -31,11 +31,7 @@ impl Load {
             let (stop, rounds) = (Arc::clone(&stop), Arc::clone(&rounds));
             std::thread::spawn(move || ask_on(protocol, port, number, &stop, &rounds))
         });
-        let load = Load {
-            clients: clients.collect(),
-            stop,
-            rounds,
-        };
+        let load = Load { clients: clients.collect(), stop, rounds };
         load.wait_for_rounds(count as u64);
         load
     }
@@ -60,13 +56,8 @@ impl Load {
     /// Ends them and tells how many requests were answered; whatever went wrong fails the test.
     pub(crate) fn finish(self) -> u64 {
         self.stop.store(true, Relaxed);
-        let results = self
-            .clients
-            .into_iter()
-            .map(|client| client.join().unwrap());
-        results
-            .map(|result| result.unwrap_or_else(|error| panic!("{error}")))
-            .sum()
+        let results = self.clients.into_iter().map(|client| client.join().unwrap());
+        results.map(|result| result.unwrap_or_else(|error| panic!("{error}"))).sum()
     }
 }
 
@@ -115,11 +106,7 @@ fn redis_round(client: &mut Client, number: usize, round: u64) -> Result<(), Str
         && text(3).starts_with("*2\r\n")
         && text(3).matches('$').count() == 2
         && text(3).matches('=').count() == text(3).matches(&format!("\r\nc{number}:")).count();
-    if good {
-        Ok(())
-    } else {
-        Err(format!("{:?}", (0..4).map(text).collect::<Vec<_>>()))
-    }
+    if good { Ok(()) } else { Err(format!("{:?}", (0..4).map(text).collect::<Vec<_>>())) }
 }
 
 fn memcache_round(client: &mut Client, number: usize, round: u64) -> Result<(), String> {
@@ -146,9 +133,5 @@ fn memcache_round(client: &mut Client, number: usize, round: u64) -> Result<(), 
         && text(3).ends_with("END\r\n")
         && values == text(3).matches(&format!("VALUE c{number}:")).count()
         && values == text(3).matches(&format!("\r\nc{number}:")).count();
-    if good {
-        Ok(())
-    } else {
-        Err(format!("{:?}", (0..4).map(text).collect::<Vec<_>>()))
-    }
+    if good { Ok(()) } else { Err(format!("{:?}", (0..4).map(text).collect::<Vec<_>>())) }
 }

@@ -59,29 +59,19 @@ impl Proxy {
     pub(crate) fn start_on(dir: TempDir, file: PathBuf, flags: &[&str]) -> Self {
         let port = free_port();
         let mut command = Command::new(PROGRAM);
-        command
-            .arg("-c")
-            .arg(&file)
-            .args(["-a", "127.0.0.1", "-s", &port.to_string()]);
+        command.arg("-c").arg(&file).args(["-a", "127.0.0.1", "-s", &port.to_string()]);
         command.args(["--probe-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"]);
         if !flags.contains(&"--workers") {
             command.args(["--workers", "2"]);
         }
-        command
-            .args(flags)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::<Mutex<String>>::default();
         let (mut stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
         let reader = std::thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(length @ 1..) = stderr.read(&mut piece) {
-                lines
-                    .lock()
-                    .unwrap()
-                    .push_str(&String::from_utf8_lossy(&piece[..length]));
+                lines.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..length]));
             }
         });
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -100,16 +90,10 @@ impl Proxy {
             if let Some(status) = proxy.child.try_wait().unwrap() {
                 panic!("the proxy ended with {status}:\n{}", proxy.log());
             }
-            proxy
-                .log()
-                .lines()
-                .any(|line| line.contains("management is up"))
+            proxy.log().lines().any(|line| line.contains("management is up"))
         });
         let log = proxy.log();
-        let up = log
-            .lines()
-            .find(|line| line.contains("management is up"))
-            .unwrap();
+        let up = log.lines().find(|line| line.contains("management is up")).unwrap();
         let address = |name: &str| {
             let from = up.split_once(name).unwrap().1;
             from.split_whitespace().next().unwrap().parse().unwrap()
@@ -146,12 +130,8 @@ impl Proxy {
     /// A value of the probe listener's metrics; `series` is the name with its labels.
     pub(crate) fn metric(&self, series: &str) -> f64 {
         let text = http(self.probe, "GET", "/metrics").unwrap().body;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {series} in\n{text}"))
-            .parse()
-            .unwrap()
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in\n{text}")).parse().unwrap()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -194,25 +174,13 @@ impl Drop for Proxy {
 /// Resident memory of a process, from /proc.
 pub(crate) fn resident_bytes(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.trim()
-        .strip_suffix(" kB")
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        * 1024
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
 }
 
 /// Runs the binary to its end.
 pub(crate) fn run(arguments: &[&str], directory: &Path) -> Finished {
-    let output = Command::new(PROGRAM)
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-        .unwrap();
+    let output = Command::new(PROGRAM).args(arguments).current_dir(directory).output().unwrap();
     Finished {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -241,13 +209,8 @@ pub(crate) fn http(address: SocketAddr, method: &str, path: &str) -> std::io::Re
     stream.write_all(request.as_bytes())?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
+    let (head, body) = text.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok(HttpAnswer {
         status: status.ok_or(std::io::ErrorKind::InvalidData)?,
         head: head.to_owned(),

@@ -42,13 +42,7 @@ impl Server {
         let port = free_port();
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         let child = spawn(protocol, port, &flags, &dir);
-        let mut server = Server {
-            child,
-            dir,
-            flags,
-            port,
-            protocol,
-        };
+        let mut server = Server { child, dir, flags, port, protocol };
         server.wait_until_up();
         server
     }
@@ -139,36 +133,17 @@ fn spawn(protocol: Protocol, port: u16, flags: &[String], dir: &TempDir) -> Chil
         Protocol::Redis => {
             let mut command = Command::new("redis-server");
             command.args(["--port", &port, "--bind", "127.0.0.1", "--save", ""]);
-            command
-                .args(["--appendonly", "no", "--dir"])
-                .arg(dir.path());
+            command.args(["--appendonly", "no", "--dir"]).arg(dir.path());
             command
         }
         Protocol::Memcache => {
             let mut command = Command::new("memcached");
-            command.args([
-                "-p",
-                &port,
-                "-l",
-                "127.0.0.1",
-                "-U",
-                "0",
-                "-u",
-                "nobody",
-                "-t",
-                "1",
-            ]);
+            command.args(["-p", &port, "-l", "127.0.0.1", "-U", "0", "-u", "nobody", "-t", "1"]);
             command
         }
     };
-    command
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command
-        .spawn()
-        .expect("redis-server and memcached are installed (`cargo xtask setup`)")
+    command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("redis-server and memcached are installed (`cargo xtask setup`)")
 }
 
 // === impl DeadPort ===
@@ -176,14 +151,9 @@ fn spawn(protocol: Protocol, port: u16, flags: &[String], dir: &TempDir) -> Chil
 impl DeadPort {
     pub(crate) fn new() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket
-            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         let port = socket.local_addr().unwrap().as_socket().unwrap().port();
-        DeadPort {
-            _socket: socket,
-            port,
-        }
+        DeadPort { _socket: socket, port }
     }
 
     /// The entry of a pool's `servers`.

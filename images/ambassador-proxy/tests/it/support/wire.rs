@@ -44,10 +44,7 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(WAIT_MAX))?;
         stream.set_write_timeout(Some(WAIT_MAX))?;
-        Ok(Client {
-            stream,
-            buffer: Vec::new(),
-        })
+        Ok(Client { stream, buffer: Vec::new() })
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
@@ -74,18 +71,14 @@ impl Client {
     /// Sends a command of Redis and takes its reply, as text.
     pub(crate) fn ask(&mut self, words: &[&str]) -> String {
         self.send(&request(words));
-        let reply = self
-            .resp()
-            .unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        let reply = self.resp().unwrap_or_else(|error| panic!("{words:?}: {error}"));
         String::from_utf8_lossy(&reply).into_owned()
     }
 
     /// Sends lines of memcached and takes one reply, as text.
     pub(crate) fn ask_memcache(&mut self, lines: &str) -> String {
         self.send(lines.as_bytes());
-        let reply = self
-            .memcache()
-            .unwrap_or_else(|error| panic!("{lines:?}: {error}"));
+        let reply = self.memcache().unwrap_or_else(|error| panic!("{lines:?}: {error}"));
         String::from_utf8_lossy(&reply).into_owned()
     }
 
@@ -139,19 +132,13 @@ impl Client {
                 Err(error) => {
                     bytes.append(&mut self.buffer);
                     let hung = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-                    return Outcome {
-                        bytes,
-                        end: if hung { End::Hung } else { End::Closed },
-                    };
+                    return Outcome { bytes, end: if hung { End::Hung } else { End::Closed } };
                 }
             }
         }
         // What comes unasked belongs to the outcome, too.
         bytes.append(&mut self.buffer);
-        Outcome {
-            bytes,
-            end: End::Open,
-        }
+        Outcome { bytes, end: End::Open }
     }
 
     /// Ends our side of the connection.
@@ -174,10 +161,7 @@ pub(crate) fn request<W: AsRef<[u8]>>(words: &[W]) -> Vec<u8> {
 
 /// The line that starts at `from`, without its end, and where the next one starts.
 fn line(bytes: &[u8], from: usize) -> Option<(&[u8], usize)> {
-    let length = bytes
-        .get(from..)?
-        .windows(2)
-        .position(|end| end == b"\r\n")?;
+    let length = bytes.get(from..)?.windows(2).position(|end| end == b"\r\n")?;
     Some((&bytes[from..from + length], from + length + 2))
 }
 

@@ -37,17 +37,11 @@ impl Servers {
     /// Starts so many of each kind.
     pub(super) fn start(bench: &Bench, of_each: usize) -> Result<Self> {
         let kinds = [Protocol::Redis, Protocol::Memcached];
-        let kinds = kinds
-            .into_iter()
-            .flat_map(|protocol| std::iter::repeat_n(protocol, of_each));
+        let kinds = kinds.into_iter().flat_map(|protocol| std::iter::repeat_n(protocol, of_each));
         let servers = kinds.map(|protocol| {
             let port = Port::reserve()?;
             let child = alive(bench, protocol, port.number())?;
-            Ok(Server {
-                protocol,
-                port,
-                child: Mutex::new(Some(child)),
-            })
+            Ok(Server { protocol, port, child: Mutex::new(Some(child)) })
         });
         servers.collect::<Result<_>>().map(Self)
     }
@@ -68,10 +62,7 @@ impl Servers {
         let mut events = Events::default();
         while wait(over, 200 + random.below(1_500)) {
             let server = &self.0[usize::try_from(random.below(self.0.len() as u64))?];
-            let mut child = server
-                .child
-                .lock()
-                .map_err(|_| anyhow!("another thread panicked"))?;
+            let mut child = server.child.lock().map_err(|_| anyhow!("another thread panicked"))?;
             let away = 50 + random.below(2_000);
             let begin = Instant::now();
             let done = if random.below(3) < 2 {

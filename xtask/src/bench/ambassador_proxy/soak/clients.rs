@@ -30,10 +30,7 @@ const KEYS: u64 = 64;
 /// proxy's timeout, so that a slow server alone is not enough.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// Between two looks at the clock and reports of progress.
-const TICK: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 250_000_000,
-};
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
 /// What came of all requests.
 #[derive(Default)]
@@ -86,10 +83,7 @@ pub(super) fn run(
     let poll = epoll::create(CreateFlags::CLOEXEC)?;
     let mut counts = Counts::default();
     let mut clients = Vec::new();
-    for (protocol, port) in [Protocol::Redis, Protocol::Memcached]
-        .into_iter()
-        .zip(ports)
-    {
+    for (protocol, port) in [Protocol::Redis, Protocol::Memcached].into_iter().zip(ports) {
         for _ in 0..PER_PROTOCOL {
             let number = clients.len();
             let random = Random::new(seed.wrapping_add(number as u64 * 7919));
@@ -103,11 +97,7 @@ pub(super) fn run(
     let mut looked = Instant::now();
     while !over.load(Ordering::Relaxed) {
         events.clear();
-        match epoll::wait(
-            &poll,
-            rustix::buffer::spare_capacity(&mut events),
-            Some(&TICK),
-        ) {
+        match epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), Some(&TICK)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("wait for replies"),
         }
@@ -193,10 +183,7 @@ impl Client {
                 let mut keys: Vec<String> = (0..3).map(|_| key()).collect();
                 keys.sort();
                 keys.dedup();
-                debug_assert!(
-                    keys.iter()
-                        .all(|key| key.starts_with(&format!("c{first:02}")))
-                );
+                debug_assert!(keys.iter().all(|key| key.starts_with(&format!("c{first:02}"))));
                 Asked::Gets(keys)
             }
         };
@@ -220,8 +207,7 @@ impl Client {
                 command(&mut self.output, &words);
             }
             (Protocol::Memcached, Asked::Get(key)) => {
-                self.output
-                    .extend_from_slice(format!("get {key}\r\n").as_bytes());
+                self.output.extend_from_slice(format!("get {key}\r\n").as_bytes());
             }
             (Protocol::Memcached, Asked::Gets(keys)) => {
                 let line = format!("get {}\r\n", keys.join(" "));
@@ -306,9 +292,7 @@ impl Client {
                     }
                     let shown = bytes[..bytes.len().min(100)].escape_ascii();
                     let asked = self.asked.front();
-                    counts
-                        .example
-                        .get_or_insert_with(|| format!("{shown} for {asked:?}"));
+                    counts.example.get_or_insert_with(|| format!("{shown} for {asked:?}"));
                     return State::Broken;
                 }
             }

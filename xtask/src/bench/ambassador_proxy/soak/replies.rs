@@ -35,11 +35,7 @@ const LINE_MAX: usize = 1024;
 /// A value of a key. `nonce` makes it differ from earlier ones, and its length too: mostly up to
 /// 2 KiB, at times up to 64 KiB.
 pub(super) fn value(key: &str, nonce: u32) -> Vec<u8> {
-    let length = if nonce.is_multiple_of(64) {
-        nonce % 65_536
-    } else {
-        nonce % 2_048
-    };
+    let length = if nonce.is_multiple_of(64) { nonce % 65_536 } else { nonce % 2_048 };
     let head = format!("{key}/{nonce}/");
     let length = head.len() + usize::try_from(length).unwrap_or(0);
     head.bytes().cycle().take(length).collect()
@@ -148,13 +144,9 @@ fn memcached(asked: &Asked, bytes: &[u8]) -> Option<(usize, Verdict)> {
 
 /// Whether `bytes` are a value of `key`, to the last byte.
 fn is_value_of(key: &str, bytes: &[u8]) -> bool {
-    let rest = bytes
-        .strip_prefix(key.as_bytes())
-        .and_then(|rest| rest.strip_prefix(b"/"));
+    let rest = bytes.strip_prefix(key.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
     let nonce = rest.and_then(|rest| rest.split(|byte| *byte == b'/').next());
-    let nonce = nonce
-        .and_then(number)
-        .and_then(|nonce| u32::try_from(nonce).ok());
+    let nonce = nonce.and_then(number).and_then(|nonce| u32::try_from(nonce).ok());
     nonce.is_some_and(|nonce| value(key, nonce) == bytes)
 }
 

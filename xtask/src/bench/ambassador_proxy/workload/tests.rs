@@ -30,15 +30,9 @@ fn requests_and_replies_are_as_the_protocols_have_them() {
     let key = request.split(' ').nth(4).expect("the key");
     assert_eq!(request, format!("*2 $3 GET $16 {key} "));
     assert_eq!(reply, "$3 key ");
-    let two = Workload {
-        operation: Operation::MultiGet(2),
-        ..short
-    };
+    let two = Workload { operation: Operation::MultiGet(2), ..short };
     assert_eq!(text(two).1, "*2 $3 key $3 key ");
-    let (request, reply) = text(Workload {
-        value: 3,
-        ..MEMCACHED_GET_1
-    });
+    let (request, reply) = text(Workload { value: 3, ..MEMCACHED_GET_1 });
     assert_eq!(request, format!("get {key} "));
     assert_eq!(reply, format!("VALUE {key} 0 3 key END "));
 }
