@@ -81,11 +81,11 @@ fn a_thousand_reloads_under_load_fail_no_request() {
     let [redis_port, cache_port] = [free_port(), free_port()];
     let mut config = |turn: usize| {
         let mut entries = |servers: &[Server]| {
-            let weight = 1 + random.below(4);
             let mut entries: Vec<String> = servers
                 .iter()
                 .enumerate()
                 .map(|(at, server)| {
+                    let weight = 1 + random.below(4);
                     server.entry(&format!("s{at}")).replacen(":1 ", &format!(":{weight} "), 1)
                 })
                 .collect();
@@ -113,7 +113,7 @@ fn a_thousand_reloads_under_load_fail_no_request() {
             1 | 5 | 9 | 13 | 17 => By::Signal,
             _ => By::Request,
         };
-        let from = proxy.log().len();
+        let from = proxy.log_length();
         let config = config(turn);
         if matches!(by, By::Link) {
             mount.swap(&config)
@@ -149,9 +149,7 @@ fn a_thousand_reloads_under_load_fail_no_request() {
 /// Waits for the log, from byte `from` on, to tell of a reload with that cause.
 fn wait_for_reload(proxy: &Proxy, from: usize, cause: &str) {
     wait_until("the reload is logged", || {
-        let log = proxy.log();
-        let mut lines = log[from..].lines();
-        lines.any(|line| line.contains("configuration reloaded") && line.contains(cause))
+        proxy.has_logged(from, &["configuration reloaded", cause])
     });
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::{Actor, LAST_REDIS, PATIENCE, Part, Stage, protocol, shown};
-use crate::support::{Outcome, request};
+use crate::support::{End, Outcome, request};
 
 /// Keys of a large `MGET`, requests of a long pipeline.
 const MANY: usize = 1000;
@@ -34,6 +34,17 @@ fn large_and_odd_shapes_go_as_with_nutcracker() {
             let theirs = &outcomes[0];
             assert!(theirs == ours, "{name}:\n{}\n{}", shown(theirs), shown(ours));
         }
+    }
+}
+
+/// nutcracker may miss the end when it comes along with bytes, so it is not asked.
+#[test]
+fn half_a_request_ends_with_its_client() {
+    let stage = Stage::start();
+    for (pool, half) in [("redis", &b"*2\r\n$3\r\nGE"[..]), ("memcache", b"set k 0 0 5\r\nab")] {
+        let actor = stage.actor(Part::Friendly);
+        let outcome = play(&stage, &actor, pool, Way::HalfClosed, half, 0);
+        assert_eq!(outcome, Outcome { bytes: Vec::new(), end: End::Closed }, "{pool}");
     }
 }
 
@@ -110,7 +121,6 @@ fn cases(stage: &Stage) -> Vec<(&'static str, Case)> {
         ("byte by byte", ("redis", Way::ByteByByte, sessions.clone(), 3)),
         ("half-close", ("redis", Way::HalfClosed, sessions, 3)),
         ("half-close at once", ("redis", Way::HalfClosed, Vec::new(), 0)),
-        ("half a request", ("redis", Way::HalfClosed, b"*2\r\n$3\r\nGE".to_vec(), 0)),
         ("close after ping", ("redis", Way::HalfClosed, request(&[LAST_REDIS]), 1)),
         ("memcached byte by byte", ("memcache", Way::ByteByByte, caches.clone().into_bytes(), 3)),
         ("memcached half-close", ("memcache", Way::HalfClosed, caches.into_bytes(), 3)),

@@ -11,7 +11,7 @@ use ambassador_proxy::config::Protocol;
 use super::{Client, request, wait_until};
 
 /// Pause of a client between two rounds, so that many of them leave room for the proxy.
-const PAUSE: Duration = Duration::from_millis(4);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Clients under way.
 pub(crate) struct Load {

@@ -110,6 +110,17 @@ impl Proxy {
         self.log.lock().unwrap().clone()
     }
 
+    /// How much it logged so far, in bytes.
+    pub(crate) fn log_length(&self) -> usize {
+        self.log.lock().unwrap().len()
+    }
+
+    /// Whether a line that it logged from byte `from` on holds all of these.
+    pub(crate) fn has_logged(&self, from: usize, parts: &[&str]) -> bool {
+        let log = self.log.lock().unwrap();
+        log[from..].lines().any(|line| parts.iter().all(|part| line.contains(part)))
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
