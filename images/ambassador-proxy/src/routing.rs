@@ -8,8 +8,8 @@
 //! The promise that everything here serves: a client gets exactly one reply for each request, in
 //! the order of its requests, and never a byte of anybody else's.
 //!
-//! Reading order: [`client`] keeps the order of replies, [`upstream`] the order of expectations,
-//! [`fabric`] leads from a key to a connection; `redis` and `memcache` decide what a request is,
+//! Reading order: `client` keeps the order of replies, `upstream` the order of expectations,
+//! `fabric` leads from a key to a connection; `redis` and `memcache` decide what a request is,
 //! `join` makes one reply of several, `passing` lets large requests through without holding them.
 
 mod buffer;
