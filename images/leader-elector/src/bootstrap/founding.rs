@@ -77,24 +77,22 @@ fn existing(own: u64, answers: &BTreeMap<u64, Hello>) -> Option<Decision> {
     }
 }
 
-/// Whether a member of group `own` was left behind by founders who decided otherwise: a majority of
-/// the founders of another group are connected and part of that, and nobody is of its own.
+/// Whether the member `own` of `group` was left behind by founders who decided otherwise: a majority
+/// of the founders of another group are connected and part of that, and no majority of its own is.
 ///
 /// If it also never voted nor wrote an entry (the caller must know), nobody counts on its disk: it
 /// may wipe it and start over with a new id, as if the disk had been lost.
 #[must_use]
-pub fn stranded(own: &Group, answers: &BTreeMap<u64, Hello>) -> bool {
-    let of = |id: GroupId| {
-        move |hello: &&Hello| hello.group.as_ref().is_some_and(|group| group.id == id)
+pub fn stranded(own: u64, group: &Group, answers: &BTreeMap<u64, Hello>) -> bool {
+    let works = |group: &Group, more: usize| {
+        let of = |hello: &&Hello| hello.group.as_ref().is_some_and(|it| it.id == group.id);
+        let here = answers.values().filter(of).filter(|hello| group.founded_by(hello.id));
+        majority(group, here.count() + more)
     };
-    if answers.values().any(|hello| of(own.id)(&hello)) {
-        return false;
-    }
-    let mut others = answers.values().filter_map(|hello| hello.group.as_ref());
-    others.any(|group| {
-        let members = answers.values().filter(of(group.id));
-        majority(group, members.filter(|hello| group.founded_by(hello.id)).count())
-    })
+    let peers = answers.values().filter(|hello| hello.id != own);
+    let mut others = peers.filter_map(|hello| hello.group.as_ref());
+    let founder = usize::from(group.founded_by(own) && !answers.contains_key(&own));
+    !works(group, founder) && others.any(|other| other.id != group.id && works(other, 0))
 }
 
 fn majority(group: &Group, founders: usize) -> bool {

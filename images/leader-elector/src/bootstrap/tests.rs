@@ -96,11 +96,11 @@ fn a_member_left_behind_knows_it() {
         (group(&[(1, "a"), (2, "b"), (3, "c")]), group(&[(1, "a"), (2, "b"), (4, "c")]));
     let answers = |peers: &[Hello]| peers.iter().map(|hello| (hello.id, hello.clone())).collect();
     let (b, c) = (hello(2, "b", 3), hello(4, "c", 3));
-    assert!(stranded(&old, &answers(&[of(b.clone(), &new), of(c.clone(), &new)])));
-    assert!(!stranded(&old, &answers(&[of(b.clone(), &new), c.clone()])), "no majority");
+    assert!(stranded(1, &old, &answers(&[of(b.clone(), &new), of(c.clone(), &new)])));
+    assert!(!stranded(1, &old, &answers(&[of(b.clone(), &new), c.clone()])), "no majority");
     let third = of(hello(3, "c", 3), &old);
-    assert!(!stranded(&old, &answers(&[of(b, &new), of(c, &new), third])), "not alone");
-    assert!(!stranded(&old, &answers(&[])));
+    assert!(!stranded(1, &old, &answers(&[of(b, &new), of(c, &new), third])), "its own works");
+    assert!(!stranded(1, &old, &answers(&[])));
 }
 
 #[test]

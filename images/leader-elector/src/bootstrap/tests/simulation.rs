@@ -90,7 +90,7 @@ impl World {
         }
         if let Some(group) = &it.group {
             // Nothing was ever voted on in a group that never had a majority.
-            if !it.joined && !self.alive.contains(&group.id) && stranded(group, &it.heard) {
+            if !it.joined && !self.alive.contains(&group.id) && stranded(it.id, group, &it.heard) {
                 self.wipe(node);
             }
             return;
