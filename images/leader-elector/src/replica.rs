@@ -8,6 +8,7 @@
 
 mod applying;
 mod log;
+mod logger;
 mod members;
 mod reads;
 mod requests;
@@ -30,6 +31,7 @@ use crate::election::{Change, Command, Outcome, Planted, Table};
 use crate::store::{Saved, Write};
 use crate::wire::{self, Frame};
 use log::Log;
+pub use logger::logger;
 use members::Keeper;
 use reads::Reads;
 use requests::Requests;
