@@ -52,7 +52,7 @@ fn nobody_founds_when_the_members_are_not_those_expected() {
     let (b, c, d) = (hello(2, "b", 3), hello(3, "c", 3), hello(4, "d", 3));
     let wait = |peers: &[Hello], reason| assert_eq!(decided(peers), Decision::Wait(reason));
     wait(&[], "fewer members answer than are expected");
-    wait(&[b.clone()], "fewer members answer than are expected");
+    wait(std::slice::from_ref(&b), "fewer members answer than are expected");
     wait(&[b.clone(), c.clone(), d], "more members answer than are expected");
     wait(&[b.clone(), hello(3, "c", 5)], "members expect different numbers of founders");
     wait(&[b.clone(), hello(3, "c", 0)], "members expect different numbers of founders");
