@@ -33,11 +33,18 @@ pub struct Shared {
     group: Mutex<Option<Group>>,
     status: Mutex<Status>,
     reachable: Mutex<Vec<u64>>,
-    elections: Mutex<HashMap<Arc<str>, watch::Sender<View>>>,
+    elections: Mutex<HashMap<Arc<str>, Election>>,
     contact: AtomicU64,
     stranded: AtomicBool,
     saves: AtomicU64,
     saves_nanos: AtomicU64,
+}
+
+/// An election as applied here.
+struct Election {
+    sender: watch::Sender<View>,
+    /// The highest token given in it.
+    token: u64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -100,19 +107,25 @@ impl Shared {
     /// The election as applied here.
     #[must_use]
     pub fn view(&self, election: &str) -> View {
-        let view = lock(&self.elections).get(election).map(|sender| sender.borrow().clone());
+        let view = lock(&self.elections).get(election).map(|it| it.sender.borrow().clone());
         View { observed: self.contact(), ..view.unwrap_or_default() }
+    }
+
+    /// The highest token given in an election, as applied here; 0 before the first.
+    #[must_use]
+    pub fn token_highest(&self, election: &str) -> u64 {
+        lock(&self.elections).get(election).map_or(0, |known| known.token)
     }
 
     /// The election from now on.
     #[must_use]
     pub fn watch(&self, election: &Arc<str>) -> watch::Receiver<View> {
         let mut elections = lock(&self.elections);
-        if let Some(sender) = elections.get(election) {
-            return sender.subscribe();
+        if let Some(known) = elections.get(election) {
+            return known.sender.subscribe();
         }
         let (sender, receiver) = watch::channel(View::default());
-        elections.insert(Arc::clone(election), sender);
+        elections.insert(Arc::clone(election), Election { sender, token: 0 });
         receiver
     }
 
@@ -121,10 +134,9 @@ impl Shared {
     pub fn views(&self) -> Vec<(Arc<str>, View)> {
         let observed = self.contact();
         let elections = lock(&self.elections);
-        let known = elections.iter().filter(|(_, sender)| sender.borrow().version > 0);
-        let view = |sender: &watch::Sender<View>| View { observed, ..sender.borrow().clone() };
-        let mut views: Vec<_> =
-            known.map(|(name, sender)| (Arc::clone(name), view(sender))).collect();
+        let known = elections.iter().filter(|(_, it)| it.sender.borrow().version > 0);
+        let view = |it: &Election| View { observed, ..it.sender.borrow().clone() };
+        let mut views: Vec<_> = known.map(|(name, it)| (Arc::clone(name), view(it))).collect();
         views.sort_by(|one, other| one.0.cmp(&other.0));
         views
     }
@@ -189,14 +201,16 @@ impl Shared {
         }
         let observed = Boottime::now();
         let mut elections = lock(&self.elections);
-        for Change { election, version, lease } in changes {
+        for Change { election, version, token, lease } in changes {
             let view = View { lease, version, observed };
-            match elections.get(&election) {
-                Some(sender) => {
-                    sender.send_replace(view);
+            match elections.get_mut(&election) {
+                Some(known) => {
+                    known.token = token;
+                    known.sender.send_replace(view);
                 }
                 None => {
-                    elections.insert(election, watch::channel(view).0);
+                    let sender = watch::channel(view).0;
+                    elections.insert(election, Election { sender, token });
                 }
             }
         }
@@ -206,6 +220,7 @@ impl Shared {
         let changes = table.elections().map(|(name, election)| Change {
             election: Arc::clone(name),
             version: election.version,
+            token: election.token,
             lease: election.held.as_ref().map(|held| held.lease.clone()),
         });
         self.publish(changes.collect());

@@ -100,6 +100,7 @@ impl Replica {
                 applied.changes.push(Change {
                     election: name.clone(),
                     version: election.version,
+                    token: election.token,
                     lease: election.held.as_ref().map(|held| held.lease.clone()),
                 });
             }
