@@ -251,7 +251,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/leadership":
             self.pass_on(SIDECAR, ELECTION)
         elif self.path == "/cluster":
-            self.pass_on(ADMIN, "/v1/cluster")
+            self.pass_on(ADMIN, "/mgmt/v1/cluster")
         elif self.path == "/healthz":
             self.answer(200, {"ok": True})
         else:
