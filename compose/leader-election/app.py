@@ -173,9 +173,9 @@ class Application:
             connection.close()
 
     def listen(self, response):
-        """Follows the events `elected`, `renewed` and `lost`."""
+        """Follows the events `elected` and `renewed` until there are no more."""
         event = None
-        while event != "lost":
+        while event not in ("lost", "failed"):
             line = response.readline()
             if not line:
                 break
