@@ -142,7 +142,7 @@ fn stall(recipe: &ShardedCache) -> Result<()> {
     Ok(())
 }
 
-fn finish(mut recipe: ShardedCache, keep: bool) -> Result<()> {
+fn finish(recipe: ShardedCache, keep: bool) -> Result<()> {
     if !keep {
         step("Done: the containers are removed (`--keep` leaves them up)");
         return Ok(());

@@ -135,8 +135,12 @@ pub trait Backend: Send + Sync {
     fn acquire(&self, acquire: Acquire, wait: Duration) -> Reply<'_, Grant>;
 
     /// Shows a sign of life of a lease. Fails with [`Failure::Lost`] if it is over.
-    fn renew<'a>(&'a self, election: &'a Arc<str>, session: Session, token: u64)
-    -> Reply<'a, Grant>;
+    fn renew<'a>(
+        &'a self,
+        election: &'a Arc<str>,
+        session: Session,
+        token: u64,
+    ) -> Reply<'a, Grant>;
 
     /// Gives a lease up; [`Failure::Lost`] if it was not held.
     fn resign<'a>(
