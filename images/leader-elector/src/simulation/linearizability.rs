@@ -2,8 +2,10 @@
 //!
 //! The search is Wing and Gong's, with Lowe's memory of the configurations that were tried: an
 //! operation that is under way is put next if the model allows its outcome, and taken back when
-//! that leads nowhere. Operations without an end may take effect at any time after they began, or
-//! never. It knows nothing of elections.
+//! that leads nowhere. One that changes nothing is put next as soon as it is allowed, and nothing
+//! else is tried in its place: wherever an order has it later, it may as well be here. Operations
+//! without an end may take effect at any time after they began, or never. It knows nothing of
+//! elections.
 
 #[cfg(test)]
 mod tests;
@@ -89,15 +91,21 @@ pub fn check<M: Model>(model: &M, calls: &[Call<M::Operation>]) -> Result<(), Re
             if left < best.0 || best.1.is_none() {
                 best = (left, Some((state.clone(), entry.call, done.clone())));
             }
-            let Some((place, before)) = stack.pop() else {
-                return Err(Refusal::Impossible(explain(calls, best.1)));
-            };
-            let call = pending.entries[place].call;
-            state = before;
-            done.remove(call);
-            left += usize::from(calls[call].returned.is_some());
-            pending.put_back(call);
-            at = pending.entries[place].after;
+            loop {
+                let Some((place, before)) = stack.pop() else {
+                    return Err(Refusal::Impossible(explain(calls, best.1)));
+                };
+                let call = pending.entries[place].call;
+                let was_free = before == state;
+                state = before;
+                done.remove(call);
+                left += usize::from(calls[call].returned.is_some());
+                pending.put_back(call);
+                at = pending.entries[place].after;
+                if !was_free {
+                    break;
+                }
+            }
             continue;
         }
         let call = &calls[entry.call];

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::clock::{Clock, MS};
-use super::disk::Disk;
 use super::history::Holder;
 use super::trace::Note;
 use super::{Event, World};
 use crate::election::Change;
 use crate::replica::{Applied, Completed, Replica};
+use crate::store::{MemoryStore, Store};
 use crate::wire::Frame;
 
 /// A machine.
@@ -17,7 +17,7 @@ pub(super) struct Node {
     pub(super) id: u64,
     pub(super) name: Arc<str>,
     pub(super) clock: Clock,
-    pub(super) disk: Disk,
+    pub(super) store: MemoryStore,
     /// None while the process is down.
     pub(super) replica: Option<Replica>,
     /// Counts processes; events of earlier ones are void.
@@ -44,12 +44,12 @@ pub(super) struct Node {
     pub(super) ticks: u64,
 }
 
-/// Where a node dies.
+/// Before what a node dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doom {
-    BeforeSending,
-    BeforeSaving,
-    BeforeSaved,
+    Sending,
+    Saving,
+    Saved,
 }
 
 /// What comes in at a node.
@@ -58,7 +58,6 @@ pub(super) enum Input {
     Frame(u64, Frame),
     Ask(usize),
     Read(usize),
-    Unreachable(u64),
     Remove(Arc<str>),
 }
 
@@ -77,7 +76,7 @@ impl Node {
             id,
             name,
             clock,
-            disk: Disk::default(),
+            store: MemoryStore::default(),
             replica: None,
             epoch: 0,
             inbox: Vec::new(),
@@ -115,7 +114,10 @@ impl World {
             return;
         }
         let options = self.options(node);
-        let saved = self.nodes[node].disk.load();
+        let saved = match self.nodes[node].store.load() {
+            Ok(saved) => saved,
+            Err(error) => return self.violated(format!("node {node} cannot load: {error:#}")),
+        };
         let local = self.nodes[node].clock.shows(self.now);
         self.trace.note(self.now, Note::Fault { what: "start", node, value: options.id });
         let replica = match Replica::new(options, &self.group, saved, local) {
@@ -179,12 +181,14 @@ impl World {
         let it = &mut self.nodes[node];
         let local = it.clock.shows(self.now);
         let Some(replica) = &mut it.replica else { return };
+        let mut passed_on = Vec::new();
         for input in it.inbox.drain(..) {
             match input {
                 Input::Frame(from, frame) => replica.frame(local, from, frame),
-                Input::Unreachable(id) => replica.unreachable(id),
                 Input::Remove(name) => {
-                    replica.remove(&name);
+                    if !replica.remove(&name) {
+                        passed_on.push((replica.status().leader, Frame::Remove(name)));
+                    }
                 }
                 Input::Ask(attempt) => {
                     let command = self.history.attempts[attempt].command.clone();
@@ -202,12 +206,14 @@ impl World {
             replica.tick(local);
             let status = replica.status();
             let (term, leads, applied) = (status.term, status.leads, status.applied);
-            let asks = !status.voters.contains(&it.id) && it.ticks % 10 == 0;
+            let out = status.leader == 0 || !status.members.contains_key(&it.id);
+            let asks = out && it.ticks.is_multiple_of(5);
             self.trace.note(self.now, Note::Tick { node, term, leads, applied });
             if asks {
                 self.ask_to_join(node);
             }
         }
+        self.send(node, passed_on);
         self.settle(node);
     }
 
@@ -221,12 +227,13 @@ impl World {
                 return it.replica.is_some();
             };
             let dies = it.doom.filter(|_| !ready.write.entries.is_empty());
-            if dies == Some(Doom::BeforeSending) {
+            if dies == Some(Doom::Sending) {
                 self.crash_now(node);
                 return false;
             }
             self.send(node, ready.frames);
-            if dies == Some(Doom::BeforeSaving) {
+            self.take_in(node, ready.applied);
+            if dies == Some(Doom::Saving) {
                 self.crash_now(node);
                 return false;
             }
@@ -234,9 +241,12 @@ impl World {
             let (entries, sync) = (write.entries.len(), write.sync);
             let snapshot = write.snapshot.is_some();
             self.trace.note(self.now, Note::Save { node, entries, sync, snapshot });
-            self.nodes[node].disk.save(write);
+            if let Err(error) = self.nodes[node].store.save(write) {
+                self.violated(format!("node {node} cannot save: {error:#}"));
+                return false;
+            }
             self.summary.snapshots += u64::from(snapshot);
-            if dies == Some(Doom::BeforeSaved) {
+            if dies == Some(Doom::Saved) {
                 self.crash_now(node);
                 return false;
             }
@@ -265,11 +275,13 @@ impl World {
         self.nodes[node].replica.is_some()
     }
 
-    fn send(&mut self, node: usize, frames: Vec<(u64, Frame)>) {
+    pub(super) fn send(&mut self, node: usize, frames: Vec<(u64, Frame)>) {
         for (id, frame) in frames {
             let Some(&to) = self.places.get(&id) else { continue };
             if self.nodes[to].replica.is_none() && self.dice.permille(500) {
-                self.nodes[node].inbox.push(Input::Unreachable(id));
+                if let Some(replica) = &mut self.nodes[node].replica {
+                    replica.unreachable(id);
+                }
                 continue;
             }
             let [first, second] = self.network.delays(node, to, &mut self.dice);
@@ -353,7 +365,8 @@ impl World {
         | Completed::Read { request }
         | Completed::Dropped { request }) = &completed;
         let Some(wanted) = self.nodes[node].pending.remove(request) else {
-            return self.violated(format!("node {node} completes what nobody wants: {completed:?}"));
+            return self
+                .violated(format!("node {node} completes what nobody wants: {completed:?}"));
         };
         match (wanted, completed) {
             (Wanted::Attempt(attempt), Completed::Command { outcome, .. }) => {

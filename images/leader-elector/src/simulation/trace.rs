@@ -40,12 +40,16 @@ pub(super) struct Trace {
     hasher: DefaultHasher,
     tail: VecDeque<(u64, Note)>,
     /// Keep all of it.
-    pub(super) whole: bool,
+    whole: bool,
 }
 
 // === impl Trace ===
 
 impl Trace {
+    pub(super) fn new(whole: bool) -> Self {
+        Self { whole, ..Self::default() }
+    }
+
     pub(super) fn note(&mut self, now: u64, note: Note) {
         (now, &note).hash(&mut self.hasher);
         if !self.whole && self.tail.len() == TAIL_MAX {
@@ -60,9 +64,8 @@ impl Trace {
 
     /// The end of it, one line for each event.
     pub(super) fn text(&self) -> String {
-        let line = |(now, note): &(u64, Note)| {
-            format!("{:>6}.{:06} ms {note:?}\n", now / MS, now % MS)
-        };
+        let line =
+            |(now, note): &(u64, Note)| format!("{:>6}.{:06} ms {note:?}\n", now / MS, now % MS);
         self.tail.iter().map(line).collect()
     }
 }
