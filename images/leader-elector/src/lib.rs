@@ -40,6 +40,9 @@ pub mod api;
 
 pub mod metrics;
 
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
+
 mod clock;
 mod codec;
 mod docs;

@@ -8,6 +8,7 @@
 
 mod applying;
 mod log;
+mod logger;
 mod members;
 mod reads;
 mod requests;
@@ -30,6 +31,7 @@ use crate::election::{Change, Command, Outcome, Planted, Table};
 use crate::store::{Saved, Write};
 use crate::wire::{self, Frame};
 use log::Log;
+pub use logger::logger;
 use members::Keeper;
 use reads::Reads;
 use requests::Requests;
@@ -382,12 +384,17 @@ impl Replica {
 
     /// Wants to know when the table is as new as now; returns the request's number.
     pub fn read(&mut self, now: Boottime) -> u64 {
-        let request = self.requests.number();
         if self.options.planted.lease_read && self.leads() {
+            let request = self.requests.number();
             self.applied.outcomes.push(Completed::Read { request });
-        } else {
-            self.reads.add(now, request);
+            return request;
         }
+        self.confirm(now)
+    }
+
+    fn confirm(&mut self, now: Boottime) -> u64 {
+        let request = self.requests.number();
+        self.reads.add(now, request);
         request
     }
 
@@ -408,8 +415,10 @@ impl Replica {
         if passed >= election {
             // This member stood still: what it takes for silence may be its own. The group must
             // answer once before anything here is taken for dead.
-            let barrier = self.read(now);
-            self.barrier = Some(barrier);
+            if let Some(older) = self.barrier.take() {
+                self.reads.forget(older);
+            }
+            self.barrier = Some(self.confirm(now));
             self.node.tick();
             self.ticked = now;
         } else {
@@ -431,7 +440,7 @@ impl Replica {
         dropped.extend(self.reads.give_up(now, held_max * 2));
         for request in dropped {
             if self.barrier == Some(request) {
-                self.barrier = Some(self.read(now));
+                self.barrier = Some(self.confirm(now));
             } else {
                 self.applied.outcomes.push(Completed::Dropped { request });
             }
@@ -543,7 +552,7 @@ impl Replica {
             self.node.mut_store().restore(snapshot.clone());
             write.snapshot = Some(snapshot);
         } else if self.snapshot_due {
-            write = self.compact(write, ready);
+            write = self.compact(write);
         }
         let entries = ready.take_entries();
         self.node.mut_store().append(entries.clone());
@@ -552,13 +561,14 @@ impl Replica {
     }
 
     /// Removes a member for good, if this one leads and the rest keeps a majority. Whether it will
-    /// be tried; it takes a while.
+    /// be tried; it takes a while. Else who leads has to be asked.
     pub fn remove(&mut self, name: &str) -> bool {
         let known = self.state.members.values().any(|member| &*member.name == name);
-        if self.leads() && known {
+        let tries = self.leads() && known;
+        if tries {
             self.keeper.remove(name);
         }
-        known
+        tries
     }
 
     /// Hands the group's leadership to the best other voter, before leaving for a restart.

@@ -42,6 +42,14 @@ pub struct Write {
     pub sync: bool,
 }
 
+impl Write {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.snapshot.is_none() && self.entries.is_empty() && self.hard_state.is_none()
+    }
+}
+
 /// A store. One process opens it at a time.
 pub trait Store: Send {
     /// Who this member is; none for an empty store.

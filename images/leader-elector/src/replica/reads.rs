@@ -98,6 +98,11 @@ impl Reads {
     }
 
     pub(super) fn forget(&mut self, request: u64) {
-        self.waiting.retain(|&(number, _)| number != request);
+        let asked = self.asked.iter_mut().map(|asked| &mut asked.reads);
+        let confirmed = self.confirmed.iter_mut().map(|(_, reads)| reads);
+        for reads in asked.chain(confirmed).chain([&mut self.waiting]) {
+            reads.retain(|&(number, _)| number != request);
+        }
+        self.confirmed.retain(|(_, reads)| !reads.is_empty());
     }
 }
