@@ -173,9 +173,9 @@ class Application:
             connection.close()
 
     def listen(self, response):
-        """Follows the events `elected`, `renewed` and `lost`."""
+        """Follows the events `elected` and `renewed` until there are no more."""
         event = None
-        while event != "lost":
+        while event not in ("lost", "failed"):
             line = response.readline()
             if not line:
                 break
@@ -251,7 +251,7 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/leadership":
             self.pass_on(SIDECAR, ELECTION)
         elif self.path == "/cluster":
-            self.pass_on(ADMIN, "/v1/cluster")
+            self.pass_on(ADMIN, "/mgmt/v1/cluster")
         elif self.path == "/healthz":
             self.answer(200, {"ok": True})
         else:

@@ -552,7 +552,7 @@ impl Replica {
             self.node.mut_store().restore(snapshot.clone());
             write.snapshot = Some(snapshot);
         } else if self.snapshot_due {
-            write = self.compact(write, ready);
+            write = self.compact(write);
         }
         let entries = ready.take_entries();
         self.node.mut_store().append(entries.clone());

@@ -126,12 +126,10 @@ impl Containers {
         arguments.extend(["--cap-drop", "ALL", "--security-opt", "no-new-privileges:true"]);
         arguments.extend(["--pids-limit", "64", "--memory", "64m", "--health-interval", "2s"]);
         arguments.extend(["-v", &state, "-v", &secret, "-p", "127.0.0.1::4040", &image]);
-        arguments.extend(["--id", &alias, "--election", "work", "--ttl", "3s", "--mode", "auto"]);
+        arguments.extend(["--id", &alias, "--election", "work", "--ttl", "3s"]);
         arguments.extend(["--peers", &peers, "--peer-secret-file", SECRET_INSIDE]);
         arguments.extend(["--http", "0.0.0.0:4040", "--http-token-file", SECRET_INSIDE]);
-        if witness {
-            arguments.push("--witness");
-        }
+        arguments.extend(if witness { &["--witness"][..] } else { &["--mode", "auto"] });
         docker(&arguments).map(drop)
     }
 

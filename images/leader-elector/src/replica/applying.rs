@@ -108,7 +108,7 @@ impl Replica {
     }
 
     /// Adds a snapshot of what is applied to a write, and drops the log behind it.
-    pub(super) fn compact(&mut self, mut write: Write, ready: &raft::Ready) -> Write {
+    pub(super) fn compact(&mut self, mut write: Write) -> Write {
         self.snapshot_due = false;
         self.since_snapshot = (0, 0);
         let index = self.applied_index;
@@ -119,12 +119,7 @@ impl Replica {
         metadata.index = index;
         metadata.term = term;
         *metadata.mut_conf_state() = self.conf_state.clone();
-        let first_new = ready.entries().first().map_or(u64::MAX, |entry| entry.index);
-        let store = self.node.mut_store();
-        // The write replaces everything, so what stays is written again; it is little.
-        write.entries = store.after(index);
-        write.entries.retain(|entry| entry.index < first_new);
-        store.compact(snapshot.clone());
+        self.node.mut_store().compact(snapshot.clone());
         write.snapshot = Some(snapshot);
         write.hard_state = Some(self.node.raft.hard_state());
         write.sync = true;

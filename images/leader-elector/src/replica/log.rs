@@ -94,11 +94,6 @@ impl Log {
         }
     }
 
-    /// The entries after `index`.
-    pub(super) fn after(&self, index: u64) -> Vec<Entry> {
-        self.entries.iter().filter(|entry| entry.index > index).cloned().collect()
-    }
-
     fn last(&self) -> (u64, u64) {
         self.entries.back().map_or(self.before, |entry| (entry.index, entry.term))
     }

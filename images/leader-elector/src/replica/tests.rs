@@ -8,37 +8,16 @@ use super::{Completed, Options, PlantedBugs, Replica};
 use crate::Boottime;
 use crate::bootstrap::{Founder, Group, GroupId};
 use crate::election::{Acquire, Command, Outcome, Session};
-use crate::store::{Saved, Write};
+use crate::store::{MemoryStore, Store};
 use crate::wire::{Frame, Join};
-
-/// A disk that keeps what it is told.
-#[derive(Clone, Default)]
-struct Disk(Saved);
 
 struct World {
     group: Group,
     now: Boottime,
     replicas: BTreeMap<u64, Replica>,
-    disks: BTreeMap<u64, Disk>,
+    disks: BTreeMap<u64, MemoryStore>,
     cut: Vec<u64>,
     outcomes: Vec<(u64, Completed)>,
-}
-
-impl Disk {
-    fn save(&mut self, write: Write) {
-        if let Some(snapshot) = write.snapshot {
-            self.0.snapshot = snapshot;
-            self.0.entries.clear();
-        }
-        if let Some(first) = write.entries.first() {
-            let first = first.index;
-            self.0.entries.retain(|entry| entry.index < first);
-        }
-        self.0.entries.extend(write.entries);
-        if let Some(hard_state) = write.hard_state {
-            self.0.hard_state = hard_state;
-        }
-    }
 }
 
 fn options(id: u64) -> Options {
@@ -77,8 +56,8 @@ impl World {
     }
 
     fn start(&mut self, id: u64) {
-        let disk = self.disks.entry(id).or_default().clone();
-        let replica = Replica::new(options(id), &self.group, disk.0, self.now).expect("starts");
+        let saved = self.disks.entry(id).or_default().load().expect("loads");
+        let replica = Replica::new(options(id), &self.group, saved, self.now).expect("starts");
         self.replicas.insert(id, replica);
     }
 
@@ -89,7 +68,7 @@ impl World {
             for (&id, replica) in &mut self.replicas {
                 while let Some(ready) = replica.ready(self.now) {
                     frames.extend(ready.frames.into_iter().map(|(to, frame)| (id, to, frame)));
-                    self.disks.entry(id).or_default().save(ready.write);
+                    self.disks.entry(id).or_default().save(&ready.write).expect("saves");
                     let applied = replica.saved(self.now);
                     frames.extend(applied.frames.into_iter().map(|(to, frame)| (id, to, frame)));
                     let outcomes = ready.applied.outcomes.into_iter().chain(applied.outcomes);
@@ -219,7 +198,7 @@ fn the_log_stays_short_and_a_restart_finds_everything() {
     }
     for (id, replica) in &world.replicas {
         assert!(replica.status().log_entries <= 300, "{}", replica.status().log_entries);
-        assert!(world.disks[id].0.entries.len() <= 60);
+        assert!(world.disks[id].load().expect("loads").entries.len() <= 60);
     }
     (1..=3).for_each(|id| world.start(id));
     world.pass(Duration::from_secs(1));
