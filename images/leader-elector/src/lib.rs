@@ -28,6 +28,9 @@ pub mod discovery;
 pub mod transport;
 pub mod wire;
 
+#[cfg(any(test, feature = "simulation"))]
+pub mod fuzzing;
+
 pub mod backend;
 
 pub mod agent;
@@ -36,6 +39,9 @@ pub mod campaign;
 pub mod api;
 
 pub mod metrics;
+
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 
 mod clock;
 mod codec;
