@@ -8,6 +8,7 @@
 mod ambassador_proxy;
 mod child;
 mod histogram;
+pub(crate) mod leader_elector;
 mod machine;
 mod random;
 mod report;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 /// Images that have a benchmark.
-const MEASURED: [&str; 1] = ["ambassador-proxy"];
+const MEASURED: [&str; 2] = ["ambassador-proxy", "leader-elector"];
 
 /// A shorter soak is a try.
 const SOAK_WHOLE: Duration = Duration::from_secs(600);
@@ -60,7 +61,12 @@ pub(crate) struct Options {
 /// Measures what was asked for and writes the document.
 pub(crate) fn run(args: &Args) -> Result<()> {
     match args.image.as_deref() {
-        None | Some("ambassador-proxy") => ambassador_proxy::run(&args.options),
+        None => {
+            ambassador_proxy::run(&args.options)?;
+            leader_elector::run(&args.options)
+        }
+        Some("ambassador-proxy") => ambassador_proxy::run(&args.options),
+        Some("leader-elector") => leader_elector::run(&args.options),
         Some(other) => bail!("no benchmark for {other} yet; there are: {}", MEASURED.join(", ")),
     }
 }

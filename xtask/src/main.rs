@@ -45,6 +45,9 @@ enum Task {
     Bench(bench::Args),
     /// Rewrite the generated tables of the images' READMEs.
     Docs(docs::Args),
+    /// Part of `bench leader-elector`: leads by a connection until it is killed.
+    #[command(hide = true)]
+    LeadByConnection(bench::leader_elector::LeadByConnection),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Bench(args) => bench::run(&args).map(done),
         Task::Docs(args) => docs::run(&args).map(done),
+        Task::LeadByConnection(args) => args.run().map(done),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

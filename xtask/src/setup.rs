@@ -48,7 +48,7 @@ const STAND_INS: [Need; 1] = [Need {
     present: || on_path("mmdebstrap"),
 }];
 
-const PEERS: [Need; 6] = [
+const PEERS: [Need; 7] = [
     Need {
         package: "redis-server",
         purpose: "a real Redis behind the images",
@@ -63,6 +63,11 @@ const PEERS: [Need; 6] = [
         package: "nutcracker",
         purpose: "the peer of ambassador-proxy",
         present: || on_path("nutcracker"),
+    },
+    Need {
+        package: "etcd-server",
+        purpose: "the peer of leader-elector, and one of its backends",
+        present: || on_path("etcd"),
     },
     Need {
         package: "libmemcached-tools",

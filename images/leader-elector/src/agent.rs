@@ -3,3 +3,514 @@
 //! The deadline of a lease counts from before the last confirmed sign of life was sent
 //! ([`crate::backend::Grant::since`]), times 0.9 of the time to live: others take a lease for over
 //! only a whole time to live after they saw that sign, so clocks may differ in rate by 5 %.
+//!
+//! Every lease that is acquired or renewed through this sidecar is a holding of it, also one that
+//! it has never heard of: an application that kept its session and token goes on after a restart of
+//! the sidecar. Nothing here renews by itself; that is the application's business, or
+//! [`crate::campaign`]'s, or that of a connection that a lease is bound to.
+
+mod holdings;
+mod loss;
+mod observer;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+pub use holdings::{Confirmed, DEADLINE_TENTHS, Holdings, Loss, Standing, deadline};
+pub use loss::{Action, ActionError, parse_signal, processes};
+pub use observer::Seen;
+
+use crate::Boottime;
+use crate::backend::{Acquire, Backend, ClusterStatus, Consistency, Failure, Grant, Session, View};
+use observer::Observers;
+
+/// How long [`Agent::liveness`] fails, unless the application is seen to be new before: long enough
+/// for three looks ten seconds apart, and the way there.
+const LIVENESS_FAILS: Duration = Duration::from_secs(60);
+/// Longest sleep until the next deadline, as timers stop while the machine sleeps.
+const SLEEP_MAX: Duration = Duration::from_millis(500);
+
+/// How an agent is set up.
+#[derive(Debug)]
+pub struct AgentConfig {
+    /// Name of this candidate, where the application gives none.
+    pub id: Arc<str>,
+    /// Elections by name; the first is the default election.
+    pub elections: Vec<Arc<str>>,
+    /// Time to live where the application names none.
+    pub ttl: Duration,
+    /// Shortest time to live that can be asked for: the group must be able to elect a leader of
+    /// its own within it.
+    pub ttl_min: Duration,
+    /// Higher goes first among those who wait.
+    pub priority: i64,
+    /// What happens when leadership is lost.
+    pub on_lost: Action,
+    /// How long before the deadline it starts to happen.
+    pub stop_margin: Duration,
+}
+
+/// What an application, or the campaign, asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Candidacy {
+    /// Name of the election.
+    pub election: Arc<str>,
+    /// Who wants to lead; default: [`AgentConfig::id`].
+    pub holder: Option<Arc<str>>,
+    /// Time to live; default: [`AgentConfig::ttl`].
+    pub ttl: Option<Duration>,
+    /// How long to stand in the queue.
+    pub wait: Duration,
+    /// JSON for others to read.
+    pub metadata: Option<Arc<str>>,
+    /// Names the request, so that it can be sent again.
+    pub request_id: Option<Arc<str>>,
+    /// A session to go on with; default: a new one.
+    pub session: Option<Session>,
+}
+
+/// What happened, counted.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Leases that became holdings.
+    pub gained: AtomicU64,
+    /// Holdings that ended against the application's will.
+    pub lost: AtomicU64,
+    /// Holdings given up.
+    pub resigned: AtomicU64,
+    /// Renewals confirmed.
+    pub renewed: AtomicU64,
+    /// Renewals that could not be confirmed.
+    pub not_renewed: AtomicU64,
+}
+
+/// The sidecar's side of leadership.
+pub struct Agent {
+    backend: Arc<dyn Backend>,
+    config: AgentConfig,
+    holdings: Mutex<Holdings>,
+    observers: Observers,
+    counters: Counters,
+    /// A deadline may have come nearer.
+    sooner: Notify,
+    /// Until when the application is to be taken for broken, in nanoseconds since boot.
+    broken_until: AtomicU64,
+    stopping: watch::Sender<bool>,
+    /// Resignations and actions: what the end waits for.
+    tasks: TaskTracker,
+    /// Of watched elections.
+    watchers: TaskTracker,
+}
+
+// === impl Agent ===
+
+impl Agent {
+    /// An agent of a backend. Somebody must [`Agent::run`] it.
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>, config: AgentConfig) -> Arc<Self> {
+        Arc::new(Self {
+            backend,
+            config,
+            holdings: Mutex::default(),
+            observers: Observers::default(),
+            counters: Counters::default(),
+            sooner: Notify::new(),
+            broken_until: AtomicU64::new(0),
+            stopping: watch::Sender::new(false),
+            tasks: TaskTracker::new(),
+            watchers: TaskTracker::new(),
+        })
+    }
+
+    /// Watches the deadlines and gives everything up once told to; never returns.
+    pub async fn run(self: Arc<Self>) {
+        let mut stopping = self.stopping.subscribe();
+        loop {
+            let now = Boottime::now();
+            let margin = self.config.stop_margin;
+            let (losses, next) = {
+                let mut holdings = self.holdings();
+                (holdings.expire(now, margin), holdings.next(margin))
+            };
+            for loss in losses {
+                self.lose(&loss);
+            }
+            let pause = next.map_or(SLEEP_MAX, |at| at.since(now).min(SLEEP_MAX));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.sooner.notified() => {}
+                _ = stopping.changed() => {
+                    if *stopping.borrow_and_update() {
+                        let agent = Arc::clone(&self);
+                        self.tasks.spawn(async move { agent.resign_all().await });
+                    }
+                }
+            }
+        }
+    }
+
+    /// How it is set up.
+    #[must_use]
+    pub fn config(&self) -> &AgentConfig {
+        &self.config
+    }
+
+    /// The election that is meant where none is named.
+    #[must_use]
+    pub fn default_election(&self) -> Arc<str> {
+        self.config.elections.first().cloned().unwrap_or_else(|| "default".into())
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Where tasks that outlive a request run.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Takes an election, or waits for it.
+    ///
+    /// # Errors
+    /// As the backend says; [`Failure::Unknown`] too if the grant came when it was over already.
+    pub async fn acquire(self: &Arc<Self>, candidacy: Candidacy) -> Result<Standing, Failure> {
+        let mut stopping = self.stopping();
+        let Candidacy { election, holder, ttl, wait, metadata, request_id, session } = candidacy;
+        let session = match session {
+            Some(session) => session,
+            None => new_session()?,
+        };
+        let acquire = Acquire {
+            election: Arc::clone(&election),
+            holder: holder.unwrap_or_else(|| Arc::clone(&self.config.id)),
+            session,
+            ttl: ttl.unwrap_or(self.config.ttl),
+            priority: self.config.priority,
+            wait: !wait.is_zero(),
+            metadata,
+            request_id,
+        };
+        let grant = tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stopping| *stopping) => return Err(ending()),
+            grant = self.backend.acquire(acquire, wait) => grant?,
+        };
+        let (session, token) = (grant.lease.session, grant.lease.token);
+        if let Some(standing) = self.confirm(&election, grant) {
+            return Ok(standing);
+        }
+        // The grant was long under way; perhaps it lives on.
+        self.renew(&election, session, token).await
+    }
+
+    /// Shows a sign of life of a lease.
+    ///
+    /// # Errors
+    /// As the backend says. Unless it is [`Failure::Lost`], the lease goes on to its deadline.
+    pub async fn renew(
+        self: &Arc<Self>,
+        election: &Arc<str>,
+        session: Session,
+        token: u64,
+    ) -> Result<Standing, Failure> {
+        match self.backend.renew(election, session, token).await {
+            Ok(grant) => {
+                let standing = self.confirm(election, grant);
+                let counter = match standing {
+                    Some(_) => &self.counters.renewed,
+                    None => &self.counters.not_renewed,
+                };
+                counter.fetch_add(1, Ordering::Relaxed);
+                let late = || Failure::Unknown("the answer came too late".to_owned());
+                standing.ok_or_else(late)
+            }
+            Err(failure) => {
+                self.counters.not_renewed.fetch_add(1, Ordering::Relaxed);
+                if matches!(failure, Failure::Lost(_)) {
+                    let loss = self.holdings().lost(election, session);
+                    loss.iter().for_each(|loss| self.lose(loss));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Gives a lease up. From the call on nobody here leads with it, whatever the outcome.
+    ///
+    /// # Errors
+    /// As the backend says; a resignation that is repeated succeeds.
+    pub async fn resign(
+        self: &Arc<Self>,
+        election: &Arc<str>,
+        session: Session,
+        token: u64,
+        successor: Option<Arc<str>>,
+    ) -> Result<(), Failure> {
+        let (repeated, held) = {
+            let mut holdings = self.holdings();
+            let repeated = holdings.has_resigned(session, token);
+            (repeated, holdings.resign(election, session, token))
+        };
+        if held.is_some() {
+            self.counters.resigned.fetch_add(1, Ordering::Relaxed);
+            info!(election = &**election, token, "leadership given up");
+            self.observers.refresh(self, election);
+        }
+        match self.backend.resign(election, session, token, successor).await {
+            Err(Failure::Lost(_)) if repeated || held.is_some() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Gives what is held here to a candidate in the queue; who leads after that.
+    ///
+    /// A resignation in favour of somebody rather than [`Backend::transfer`], which would take the
+    /// lease from whoever holds it by then, and that holder would not know.
+    ///
+    /// # Errors
+    /// [`Failure::Lost`] when the lease is not held here; [`Failure::NoCandidate`] when somebody
+    /// else or nobody follows.
+    pub async fn transfer(
+        self: &Arc<Self>,
+        election: &Arc<str>,
+        to: &Arc<str>,
+    ) -> Result<View, Failure> {
+        let Some(Standing { lease, .. }) = self.standing(election) else {
+            let view = self.read(election, Consistency::Local).await?;
+            return Err(Failure::Lost(view.lease));
+        };
+        if lease.holder != *to {
+            self.resign(election, lease.session, lease.token, Some(Arc::clone(to))).await?;
+        }
+        let view = self.read(election, Consistency::Linearizable).await?;
+        let arrived = view.lease.as_ref().is_some_and(|lease| lease.holder == *to);
+        if arrived { Ok(view) } else { Err(Failure::NoCandidate) }
+    }
+
+    /// The lease held here in an election, if it is before its deadline.
+    #[must_use]
+    pub fn standing(&self, election: &str) -> Option<Standing> {
+        self.holdings().standing(Boottime::now(), election).cloned()
+    }
+
+    /// How many leases are held here.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.holdings().len()
+    }
+
+    /// The election now.
+    ///
+    /// # Errors
+    /// As the backend says; a local read needs no quorum.
+    pub async fn read(
+        &self,
+        election: &Arc<str>,
+        consistency: Consistency,
+    ) -> Result<View, Failure> {
+        self.backend.read(election, consistency).await
+    }
+
+    /// The election from now on.
+    ///
+    /// # Errors
+    /// As the backend says.
+    pub async fn watch(
+        self: &Arc<Self>,
+        election: &Arc<str>,
+    ) -> Result<watch::Receiver<Seen>, Failure> {
+        observer::watch(self, election).await
+    }
+
+    /// All elections known here.
+    ///
+    /// # Errors
+    /// As the backend says.
+    pub async fn list(&self) -> Result<Vec<(Arc<str>, View)>, Failure> {
+        self.backend.list().await
+    }
+
+    /// Whether a token is that of the lease now; if not, the highest token given.
+    ///
+    /// # Errors
+    /// As the backend says.
+    pub async fn check(
+        &self,
+        election: &Arc<str>,
+        token: u64,
+    ) -> Result<(View, Option<u64>), Failure> {
+        let view = self.read(election, Consistency::Linearizable).await?;
+        if view.lease.as_ref().is_some_and(|lease| lease.token == token) {
+            return Ok((view, None));
+        }
+        let highest = self.backend.token_highest(election).await?;
+        Ok((view, Some(highest)))
+    }
+
+    /// Whether requests can be carried out.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn ready(&self) -> Result<(), String> {
+        self.backend.ready()
+    }
+
+    /// The group.
+    #[must_use]
+    pub fn cluster(&self) -> ClusterStatus {
+        self.backend.cluster()
+    }
+
+    /// Removes a member of the group for good.
+    ///
+    /// # Errors
+    /// As the backend says.
+    pub async fn remove_member(&self, name: &str) -> Result<(), Failure> {
+        self.backend.remove_member(name).await
+    }
+
+    /// Fails once leadership was lost under the action [`Action::Liveness`], until the application
+    /// shows that it lives again by asking for leadership, or its probe by failing.
+    ///
+    /// # Errors
+    /// Leadership was lost.
+    pub fn liveness(&self) -> Result<(), String> {
+        let until = self.broken_until.load(Ordering::Relaxed);
+        if Boottime::now().as_nanos() < until {
+            return Err("leadership was lost".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The application was seen anew.
+    pub(crate) fn application_lives(&self) {
+        self.broken_until.store(0, Ordering::Relaxed);
+    }
+
+    fn application_must_end(&self) {
+        let until = Boottime::now() + LIVENESS_FAILS;
+        self.broken_until.store(until.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Gives everything up and takes nothing any more. Returns at once, on any thread; it is done
+    /// when [`Agent::in_flight`] is 0.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Takes leases again.
+    pub fn resume(&self) {
+        self.stopping.send_replace(false);
+    }
+
+    /// Whether [`Agent::stop`] was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Holdings, and resignations and actions under way.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        (self.held() + self.tasks.len()) as u64
+    }
+
+    /// Tells when [`Agent::stop`] or [`Agent::resume`] was called.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+
+    /// Loses and resigns everything, all at once; before that the action on loss gets its margin.
+    async fn resign_all(self: Arc<Self>) {
+        let held: Vec<_> = {
+            let holdings = self.holdings();
+            holdings.all().map(|(name, it)| (Arc::clone(name), it.clone())).collect()
+        };
+        let mut resignations = tokio::task::JoinSet::new();
+        for (election, standing) in held {
+            let agent = Arc::clone(&self);
+            resignations.spawn(async move { agent.withdraw(&election, standing).await });
+        }
+        resignations.join_all().await;
+    }
+
+    /// Gives a lease up that the application would have kept: the action on loss starts, gets its
+    /// margin, and then others may lead.
+    pub(crate) async fn withdraw(self: &Arc<Self>, election: &Arc<str>, standing: Standing) {
+        let margin = self.config.stop_margin.min(standing.valid_for(Boottime::now()));
+        let (session, token) = (standing.lease.session, standing.lease.token);
+        let mut loss = Loss { election: Arc::clone(election), standing, over: false };
+        if !margin.is_zero() {
+            self.act(&loss);
+            tokio::time::sleep(margin).await;
+        }
+        loss.over = true;
+        self.act(&loss);
+        if let Err(failure) = self.resign(election, session, token, None).await {
+            warn!(election = &**election, token, %failure, "resigning failed");
+        }
+    }
+
+    fn confirm(self: &Arc<Self>, election: &Arc<str>, grant: Grant) -> Option<Standing> {
+        let confirmed = self.holdings().confirm(Boottime::now(), election, grant);
+        if let Some(loss) = &confirmed.displaced {
+            self.lose(loss);
+        }
+        if confirmed.news || confirmed.recovered {
+            self.application_lives();
+        }
+        if confirmed.news {
+            let token = confirmed.standing.as_ref().map(|standing| standing.lease.token);
+            info!(election = &**election, token, "leadership gained");
+            self.counters.gained.fetch_add(1, Ordering::Relaxed);
+            self.observers.refresh(self, election);
+            self.sooner.notify_one();
+        }
+        confirmed.standing
+    }
+
+    /// A lease ends against the application's will, or is about to.
+    fn lose(self: &Arc<Self>, loss: &Loss) {
+        if loss.over {
+            self.counters.lost.fetch_add(1, Ordering::Relaxed);
+            warn!(election = &*loss.election, token = loss.standing.lease.token, "leadership lost");
+            self.observers.refresh(self, &loss.election);
+        }
+        self.act(loss);
+    }
+
+    fn act(self: &Arc<Self>, loss: &Loss) {
+        let margin = !self.config.stop_margin.is_zero();
+        match &self.config.on_lost {
+            Action::None => {}
+            Action::Liveness => self.application_must_end(),
+            action => {
+                let (action, loss) = (action.clone(), loss.clone());
+                self.tasks.spawn(async move { action.run(&loss, margin).await });
+            }
+        }
+    }
+
+    fn holdings(&self) -> MutexGuard<'_, Holdings> {
+        // Nothing in there can be left half done by a panic that was survived.
+        self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ending() -> Failure {
+    Failure::NoQuorum("this sidecar is stopping".to_owned())
+}
+
+fn new_session() -> Result<Session, Failure> {
+    let chance = |error| Failure::NoQuorum(format!("no randomness: {error}"));
+    getrandom::u64().map(Session).map_err(chance)
+}

@@ -6,8 +6,25 @@
 //! the founders are then the sorted list of ids, the group's id is a hash of it, and since everybody
 //! computes both alike, nobody has to be first. A member that sees a peer with a group whose
 //! founders include its own id founds the same group; any other empty member joins as a learner.
+//!
+//! Safety needs no agreement here: a member is durably part of one group at most, an id is never
+//! used again after its disk was wiped, and a group does nothing without a majority of its
+//! founders' ids. So what founders decide from an old view can at worst leave one of them behind,
+//! in a group that never gets a majority; [`stranded`] tells when it is safe to start over.
+
+mod encoding;
+mod founding;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+
+pub use founding::{Decision, decide, stranded};
+
+/// Most founders of a group: what `--expect` allows.
+pub const FOUNDERS_MAX: usize = 99;
+/// Longest `host:port`: a DNS name and a port.
+pub const ADDRESS_BYTES_MAX: usize = 253 + 6;
 
 /// The id of a group: a hash of its founders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

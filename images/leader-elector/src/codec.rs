@@ -4,6 +4,9 @@
 //! parser meets bytes from outside. Integers are LEB128 varints; a string or list is its length and
 //! its content. A reader never allocates more than the input could fill.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 /// Why bytes are not what they should be.
@@ -24,6 +27,9 @@ pub enum CodecError {
     /// A value past its limit.
     #[error("a value is larger than allowed")]
     Large,
+    /// A list that is not in its order, or has an element twice.
+    #[error("a list is not in order")]
+    Order,
     /// Bytes after the last value.
     #[error("bytes are left over")]
     Trailing,
@@ -73,6 +79,12 @@ impl Writer {
         self.number(u64::from(text.is_some()));
         text.map(|text| self.text(text));
         self
+    }
+
+    /// A number that may be negative; short if it is near zero.
+    pub fn signed(&mut self, value: i64) -> &mut Self {
+        // Zigzag: the sign goes into the lowest bit.
+        self.number(((value << 1) ^ (value >> 63)).cast_unsigned())
     }
 
     /// A truth value.
@@ -146,6 +158,15 @@ impl<'b> Reader<'b> {
     /// As [`Reader::flag`] and [`Reader::text`].
     pub fn optional(&mut self, max: usize) -> Result<Option<Arc<str>>, CodecError> {
         if self.flag()? { self.text(max).map(Some) } else { Ok(None) }
+    }
+
+    /// A number that may be negative.
+    ///
+    /// # Errors
+    /// Those of [`Reader::number`].
+    pub fn signed(&mut self) -> Result<i64, CodecError> {
+        let zigzag = self.number()?;
+        Ok((zigzag >> 1).cast_signed() ^ -((zigzag & 1).cast_signed()))
     }
 
     /// A truth value.

@@ -1,1 +1,346 @@
-//! See the crate's page.
+//! The thread that owns a replica: its clock, its disk, its peers' frames and its clients' requests.
+//!
+//! A turn takes everything that came in since the last one, so that whatever waited for the disk
+//! goes into one log entry and one transaction: that is the group commit, and nothing else is.
+
+mod founding;
+mod shared;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::oneshot;
+
+use crate::Boottime;
+use crate::bootstrap::{Hello, Identity};
+use crate::election::{Command, Outcome};
+use crate::replica::{Applied, Completed, Options, Replica};
+use crate::store::Store;
+use crate::wire::{Frame, Join};
+pub use shared::{Phase, Shared};
+
+/// Inputs waiting for the driver; past it frames are dropped, as a network may, and requests are
+/// refused.
+const INBOX_MAX: usize = 65_536;
+/// Inputs taken in one turn, so that time and disk get theirs under any load.
+const TURN_MAX: usize = 8_192;
+/// Pause between two requests to be let into the group.
+const JOIN_EVERY: Duration = Duration::from_millis(500);
+/// The loop turns at least this often, however long the ticks are.
+const TURN_EVERY: Duration = Duration::from_millis(500);
+
+/// What came of a request: `None` if it was not carried out and never will be.
+pub type Answer = Option<Outcome>;
+
+/// What a driver is told.
+pub enum Input {
+    /// A member sent a frame.
+    Frame {
+        /// Its id.
+        from: u64,
+        /// The frame.
+        frame: Frame,
+    },
+    /// A frame to this member could not be sent.
+    Unreachable(u64),
+    /// The members that answer, and how many addresses do not.
+    Peers {
+        /// Their hellos, by id.
+        hellos: std::collections::BTreeMap<u64, Hello>,
+        /// Addresses at which nobody has answered.
+        unanswered: usize,
+    },
+    /// A command to be done; the answer may never come.
+    Request {
+        /// The command.
+        command: Command,
+        /// Who wants to know; nobody for an afterthought.
+        reply: Option<oneshot::Sender<Answer>>,
+    },
+    /// A question that must not be answered from an old state.
+    Read {
+        /// Told `true` once the state here is new enough, `false` if it cannot be known.
+        reply: oneshot::Sender<bool>,
+    },
+    /// Removes a member for good; whether it will be tried.
+    Remove {
+        /// Its name.
+        name: Arc<str>,
+        /// Told whether the member is known.
+        reply: oneshot::Sender<bool>,
+    },
+    /// Leadership of the group goes to another member, as this one is about to end.
+    Yield,
+}
+
+/// How a driver reaches other members.
+pub trait Peers: Send {
+    /// Sends a frame; false if it cannot be sent.
+    fn send(&self, to: u64, frame: Frame) -> bool;
+
+    /// What this member says of itself has changed.
+    fn greet(&self, hello: Hello);
+}
+
+/// The way to a driver. Cheap to clone.
+#[derive(Clone)]
+pub struct Mailbox {
+    sender: SyncSender<Input>,
+}
+
+/// A replica with its world.
+pub struct Driver {
+    inbox: Receiver<Input>,
+    shared: Arc<Shared>,
+    store: Box<dyn Store>,
+    peers: Box<dyn Peers>,
+    options: Options,
+    identity: Identity,
+    hello: Hello,
+    replica: Option<Replica>,
+    others: Vec<u64>,
+    commands: HashMap<u64, oneshot::Sender<Answer>>,
+    reads: HashMap<u64, oneshot::Sender<bool>>,
+    joined: Boottime,
+    looked: Boottime,
+}
+
+// === impl Mailbox ===
+
+impl Mailbox {
+    /// Hands an input to the driver; gives it back if the driver cannot keep up or has ended.
+    ///
+    /// # Errors
+    /// The input.
+    pub fn tell(&self, input: Input) -> Result<(), Input> {
+        self.sender.try_send(input).map_err(|error| match error {
+            TrySendError::Full(input) | TrySendError::Disconnected(input) => input,
+        })
+    }
+}
+
+// === impl Driver ===
+
+impl Driver {
+    /// A driver that has not started, and the way to it. `options.id` is overwritten by the id in
+    /// the store, which is made if there is none.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub fn new(
+        mut store: Box<dyn Store>,
+        peers: Box<dyn Peers>,
+        mut options: Options,
+        mut hello: Hello,
+    ) -> anyhow::Result<(Self, Mailbox, Arc<Shared>)> {
+        let identity = founding::identity(&mut *store, &options)?;
+        options.id = identity.id;
+        hello.id = identity.id;
+        hello.group.clone_from(&identity.group);
+        let (sender, inbox) = sync_channel(INBOX_MAX);
+        let shared = Arc::new(Shared::new(Arc::clone(&options.name), identity.id));
+        let driver = Self {
+            inbox,
+            shared: Arc::clone(&shared),
+            store,
+            peers,
+            options,
+            identity,
+            hello,
+            replica: None,
+            others: Vec::new(),
+            commands: HashMap::new(),
+            reads: HashMap::new(),
+            joined: Boottime::default(),
+            looked: Boottime::default(),
+        };
+        Ok((driver, Mailbox { sender }, shared))
+    }
+
+    /// Who this member is.
+    #[must_use]
+    pub fn hello(&self) -> Hello {
+        self.hello.clone()
+    }
+
+    /// Runs until every [`Mailbox`] is gone. `beat` is called at least every second.
+    ///
+    /// # Errors
+    /// The store fails: what is on the disk is unknown then, and the process must end.
+    pub fn run(mut self, beat: impl Fn()) -> anyhow::Result<()> {
+        if self.identity.group.is_some() {
+            self.start()?;
+        } else {
+            self.found(&std::collections::BTreeMap::new(), usize::from(self.hello.expected != 1))?;
+        }
+        let wait = self.options.tick.min(TURN_EVERY);
+        loop {
+            beat();
+            match self.inbox.recv_timeout(wait) {
+                Ok(input) => self.take(input)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            for _ in 1..TURN_MAX {
+                let Ok(input) = self.inbox.try_recv() else { break };
+                self.take(input)?;
+            }
+            self.turn()?;
+        }
+    }
+
+    fn take(&mut self, input: Input) -> anyhow::Result<()> {
+        let now = Boottime::now();
+        let Some(replica) = &mut self.replica else {
+            // Who asked learns from the closed channel that nothing was done.
+            if let Input::Peers { hellos, unanswered } = input {
+                self.others = hellos.keys().copied().collect();
+                self.found(&hellos, unanswered)?;
+            }
+            return Ok(());
+        };
+        match input {
+            Input::Frame { from, frame } => {
+                if from == replica.status().leader {
+                    self.shared.set_contact(now);
+                }
+                replica.frame(now, from, frame);
+            }
+            Input::Unreachable(id) => replica.unreachable(id),
+            Input::Peers { hellos, .. } => {
+                self.others = hellos.keys().copied().collect();
+                self.shared.set_reachable(&self.others);
+                self.look_for_stranding(&hellos);
+            }
+            Input::Request { command, reply } => {
+                let number = replica.request(now, command);
+                if let Some(reply) = reply {
+                    self.commands.insert(number, reply);
+                }
+            }
+            Input::Read { reply } => {
+                let number = replica.read(now);
+                self.reads.insert(number, reply);
+            }
+            Input::Remove { name, reply } => {
+                let known = replica.status().members.values().any(|member| member.name == name);
+                if known && !replica.remove(&name) {
+                    let leader = replica.status().leader;
+                    self.peers.send(leader, Frame::Remove(name));
+                }
+                let _ = reply.send(known);
+            }
+            Input::Yield => replica.yield_leadership(),
+        }
+        Ok(())
+    }
+
+    /// One turn: time passes, and all that is ready is sent, saved and told.
+    fn turn(&mut self) -> anyhow::Result<()> {
+        let Some(replica) = &mut self.replica else { return Ok(()) };
+        replica.tick(Boottime::now());
+        while let Some(replica) = &mut self.replica
+            && let Some(ready) = replica.ready(Boottime::now())
+        {
+            self.send(ready.frames);
+            self.publish(ready.applied);
+            if !ready.write.is_empty() {
+                let started = Boottime::now();
+                self.store.save(&ready.write).context("save the group's state")?;
+                self.shared.saved(Boottime::now().since(started));
+            }
+            if let Some(replica) = &mut self.replica {
+                let applied = replica.saved(Boottime::now());
+                self.publish(applied);
+            }
+        }
+        self.forget();
+        self.tell_status();
+        Ok(())
+    }
+
+    fn send(&mut self, frames: Vec<(u64, Frame)>) {
+        for (to, frame) in frames {
+            if !self.peers.send(to, frame)
+                && let Some(replica) = &mut self.replica
+            {
+                replica.unreachable(to);
+            }
+        }
+    }
+
+    /// Tells changes first, so that who hears of an outcome sees what came of it.
+    fn publish(&mut self, applied: Applied) {
+        self.send(applied.frames);
+        self.shared.publish(applied.changes);
+        for completed in applied.outcomes {
+            match completed {
+                Completed::Command { request, outcome } => {
+                    if let Some(reply) = self.commands.remove(&request) {
+                        let _ = reply.send(Some(outcome));
+                    }
+                }
+                Completed::Read { request } => {
+                    if let Some(reply) = self.reads.remove(&request) {
+                        let _ = reply.send(true);
+                    }
+                }
+                Completed::Dropped { request } => {
+                    if let Some(reply) = self.commands.remove(&request) {
+                        let _ = reply.send(None);
+                    }
+                    if let Some(reply) = self.reads.remove(&request) {
+                        let _ = reply.send(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drops requests whose askers have given up.
+    fn forget(&mut self) {
+        let Some(replica) = &mut self.replica else { return };
+        // A look at all of them costs as much as serving one, so it is taken once a tick.
+        let now = Boottime::now();
+        if now.since(self.looked) < self.options.tick {
+            return;
+        }
+        self.looked = now;
+        self.commands.retain(|&number, reply| {
+            let closed = reply.is_closed();
+            if closed {
+                replica.forget(number);
+            }
+            !closed
+        });
+        self.reads.retain(|&number, reply| {
+            let closed = reply.is_closed();
+            if closed {
+                replica.forget(number);
+            }
+            !closed
+        });
+    }
+
+    fn tell_status(&mut self) {
+        let Some(replica) = &self.replica else { return };
+        let status = replica.status();
+        let now = Boottime::now();
+        if status.leads {
+            self.shared.set_contact(now);
+        }
+        let member = status.members.contains_key(&self.identity.id);
+        if !member && now.since(self.joined) >= JOIN_EVERY {
+            self.joined = now;
+            let Options { id, name, witness, .. } = &self.options;
+            for &peer in &self.others {
+                let join = Join { id: *id, name: Arc::clone(name), witness: *witness };
+                self.peers.send(peer, Frame::Join(join));
+            }
+        }
+        self.shared.set_status(status);
+    }
+}

@@ -149,6 +149,8 @@ pub struct Change {
     pub election: Arc<str>,
     /// Its version, which is the log index of the change.
     pub version: u64,
+    /// The highest token given in it.
+    pub token: u64,
     /// The lease from now on.
     pub lease: Option<Lease>,
 }
@@ -158,6 +160,8 @@ pub struct Change {
 pub struct Election {
     /// Log index of the last change of the lease.
     pub version: u64,
+    /// The highest token given in it; 0 before the first.
+    pub token: u64,
     /// The lease and its signs of life.
     pub held: Option<Held>,
     /// Those who wait, next first.
@@ -414,7 +418,9 @@ impl Table {
             }
             None => {
                 election.version = index;
-                changes.push(Change { election: Arc::clone(name), version: index, lease: None });
+                let token = election.token;
+                let election = Arc::clone(name);
+                changes.push(Change { election, version: index, token, lease: None });
             }
         }
         if let Some(session) = ended {
@@ -435,10 +441,12 @@ impl Table {
         let election = self.elections.entry(Arc::clone(name)).or_default();
         debug_assert!(election.held.is_none(), "a lease is granted only when none is held");
         election.version = index;
+        election.token = lease.token;
         election.held = Some(Held { lease: lease.clone(), sequence: 0, request_id });
         changes.push(Change {
             election: Arc::clone(name),
             version: index,
+            token: lease.token,
             lease: Some(lease.clone()),
         });
         lease

@@ -37,6 +37,9 @@ pub mod api;
 
 pub mod metrics;
 
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
+
 mod clock;
 mod codec;
 mod docs;

@@ -6,15 +6,51 @@
 //! its frames, saves its write, and calls [`Replica::saved`], whose [`Applied`] has more frames, the
 //! changes and the outcomes of requests made here.
 
+mod applying;
+mod log;
+mod logger;
+mod members;
+mod reads;
+mod requests;
+mod signs;
+mod state;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use raft::eraftpb::{ConfState, MessageType, Snapshot};
+use raft::{RawNode, SnapshotStatus, StateRole};
+
 use crate::Boottime;
 use crate::bootstrap::Group;
+use crate::codec::Writer;
 use crate::election::{Change, Command, Outcome, Planted, Table};
 use crate::store::{Saved, Write};
-use crate::wire::Frame;
+use crate::wire::{self, Frame};
+use log::Log;
+pub use logger::logger;
+use members::Keeper;
+use reads::Reads;
+use requests::Requests;
+use signs::Signs;
+use state::State;
+
+/// Largest log entry: many commands share one, but it must fit a frame with others.
+const ENTRY_BYTES_MAX: usize = 256 * 1024;
+/// Commands from other members waiting for the next entry; past it they are dropped, and their
+/// origins send them again.
+const INCOMING_MAX: usize = 50_000;
+/// Members asking to be let in at once.
+const JOINS_MAX: usize = 100;
+/// A request without an outcome is given up after this; who asked has done so long before.
+const REQUEST_AGE_MAX: Duration = Duration::from_secs(10);
+/// Raft ticks made up for at once when the turns were late.
+const TICKS_AT_ONCE: u32 = 3;
+/// The term and index at which founders start, so that nobody else can start from an empty log.
+const FOUNDED: u64 = 1;
 
 /// A command on its way into the log, and who wants to know what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +110,8 @@ pub struct PlantedBugs {
 pub struct Ready {
     /// Frames that may be sent at once: (id of the receiver, frame).
     pub frames: Vec<(u64, Frame)>,
+    /// What was applied already; it depends on nothing that is still to be saved.
+    pub applied: Applied,
     /// To be saved, durably if it says so, before [`Replica::saved`].
     pub write: Write,
 }
@@ -141,12 +179,52 @@ pub struct Status {
     pub learners: Vec<u64>,
     /// All members.
     pub members: BTreeMap<u64, Member>,
+    /// Ids heard of lately, as far as the leader knows; on others, the leader's id.
+    pub active: Vec<u64>,
 }
 
 /// A Raft node around a table.
 pub struct Replica {
-    table: Table,
+    options: Options,
+    node: RawNode<Log>,
+    state: State,
+    conf_state: ConfState,
+    requests: Requests,
+    reads: Reads,
+    signs: Signs,
+    chance: Chance,
+    /// Ticks of silence until the next candidacy; drawn anew when term or role change.
+    timeout: usize,
+    role: (u64, StateRole, u64),
+    ticked: Boottime,
+    /// A read that must be confirmed before anything expires, after this member stood still.
+    barrier: Option<u64>,
+    /// Commands for the next entry, if this member leads.
+    incoming: Vec<Proposal>,
+    /// Whether this leader has seen to the token base.
+    based: bool,
+    keeper: Keeper,
+    snapshots_sent: BTreeMap<u64, Boottime>,
+    /// What the next [`Applied`] starts with.
+    applied: Applied,
+    applied_index: u64,
+    /// Entries and bytes applied since the last snapshot.
+    since_snapshot: (u64, usize),
+    snapshot_due: bool,
+    pending: Pending,
 }
+
+/// What [`Replica::saved`] has to finish.
+enum Pending {
+    Nothing,
+    /// The start of a founder.
+    Founding(Write),
+    Founded,
+    Ready(Box<raft::Ready>),
+}
+
+/// SplitMix64: enough chance for timeouts, and the same on every machine.
+struct Chance(u64);
 
 // === impl Replica ===
 
@@ -165,58 +243,277 @@ impl Replica {
         saved: Saved,
         now: Boottime,
     ) -> anyhow::Result<Self> {
-        let _ = (options, group, saved, now);
-        unimplemented!()
+        Self::logged(options, group, saved, now, &slog::Logger::root(slog::Discard, slog::o!()))
+    }
+
+    /// As [`Replica::new`], with a place for what the Raft library has to say.
+    ///
+    /// # Errors
+    /// As [`Replica::new`].
+    pub fn logged(
+        options: Options,
+        group: &Group,
+        mut saved: Saved,
+        now: Boottime,
+        logger: &slog::Logger,
+    ) -> anyhow::Result<Self> {
+        let mut pending = Pending::Nothing;
+        let empty = saved == Saved::default();
+        if empty && group.founders.iter().any(|founder| founder.id == options.id) {
+            let write = found(group);
+            saved.snapshot = write.snapshot.clone().unwrap_or_default();
+            saved.hard_state = write.hard_state.clone().unwrap_or_default();
+            pending = Pending::Founding(write);
+        }
+        let state = if saved.snapshot == Snapshot::default() {
+            State::default()
+        } else {
+            State::from_bytes(saved.snapshot.get_data())?
+        };
+        let metadata = saved.snapshot.get_metadata();
+        let conf_state = metadata.get_conf_state().clone();
+        let applied_index = metadata.index;
+        let config = raft_config(&options, applied_index);
+        config.validate()?;
+        let node = RawNode::new(&config, Log::new(saved), logger)?;
+        let mut chance = Chance(options.seed);
+        let first = chance.next() >> 8;
+        let again = options.tick * u32::from(options.election_ticks);
+        let mut replica = Self {
+            requests: Requests::new(options.id, first, again),
+            state: state.planting(options.planted.table),
+            conf_state,
+            node,
+            reads: Reads::default(),
+            signs: Signs::default(),
+            chance,
+            timeout: 0,
+            role: (0, StateRole::Follower, 0),
+            ticked: now,
+            barrier: None,
+            incoming: Vec::new(),
+            based: false,
+            keeper: Keeper::default(),
+            snapshots_sent: BTreeMap::new(),
+            applied: Applied::default(),
+            applied_index,
+            since_snapshot: (0, 0),
+            snapshot_due: false,
+            pending,
+            options,
+        };
+        replica.signs.look(&replica.state.table, now, false, again);
+        replica.draw_timeout();
+        Ok(replica)
     }
 
     /// The table as applied here.
     #[must_use]
     pub fn table(&self) -> &Table {
-        &self.table
+        &self.state.table
     }
 
     /// Where it stands.
     #[must_use]
     pub fn status(&self) -> Status {
-        unimplemented!()
+        let raft = &self.node.raft;
+        let conf = &self.conf_state;
+        let mut voters = conf.voters.clone();
+        voters.extend(conf.voters_outgoing.iter().filter(|id| !conf.voters.contains(id)));
+        Status {
+            leader: raft.leader_id,
+            leads: raft.state == StateRole::Leader,
+            term: raft.term,
+            applied: self.applied_index,
+            committed: raft.raft_log.committed,
+            log_entries: self.node.store().len(),
+            voters,
+            learners: conf.learners.clone(),
+            members: self.state.members.clone(),
+            active: self.active(),
+        }
     }
 
     /// Takes a frame that a member sent.
     pub fn frame(&mut self, now: Boottime, from: u64, frame: Frame) {
-        let _ = (now, from, frame);
-        unimplemented!()
+        self.keeper.heard(now, from);
+        match frame {
+            Frame::Raft(message) => self.step(from, message),
+            Frame::Propose(proposals) => {
+                if self.leads() && self.incoming.len() + proposals.len() <= INCOMING_MAX {
+                    self.incoming.extend(proposals);
+                }
+            }
+            Frame::Join(join) if self.leads() => self.keeper.join(now, join),
+            Frame::Remove(name) if self.leads() => {
+                self.remove(&name);
+            }
+            // Passed on once, to who leads as far as is known here.
+            Frame::Join(_) | Frame::Remove(_) => {
+                let leader = self.node.raft.leader_id;
+                if leader != 0 && leader != from {
+                    self.applied.frames.push((leader, frame));
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, from: u64, message: raft::eraftpb::Message) {
+        let allowed = message.from == from
+            && message.to == self.options.id
+            && message.get_msg_type() != MessageType::MsgPropose
+            && !raft::raw_node::is_local_msg(message.get_msg_type());
+        let readable = message.get_msg_type() != MessageType::MsgSnapshot
+            || State::from_bytes(message.get_snapshot().get_data()).is_ok();
+        if allowed && readable {
+            // A message that makes no sense any more is no error.
+            let _ = self.node.step(message);
+            self.look_at_role();
+        }
     }
 
     /// Wants a command done; returns the request's number. The outcome comes in an [`Applied`], or
-    /// never: give up after a while, and do not take that for a no. A command sent again is a new
-    /// request; commands are made to bear it.
+    /// never: give up after a while ([`Replica::forget`]), and do not take that for a no. A command
+    /// sent again is a new request; commands are made to bear it.
     pub fn request(&mut self, now: Boottime, command: Command) -> u64 {
-        let _ = (now, command);
-        unimplemented!()
+        self.requests.add(now, command).unwrap_or_else(|request| {
+            self.applied.outcomes.push(Completed::Dropped { request });
+            request
+        })
     }
 
     /// Wants to know when the table is as new as now; returns the request's number.
     pub fn read(&mut self, now: Boottime) -> u64 {
-        let _ = now;
-        unimplemented!()
+        if self.options.planted.lease_read && self.leads() {
+            let request = self.requests.number();
+            self.applied.outcomes.push(Completed::Read { request });
+            return request;
+        }
+        self.confirm(now)
+    }
+
+    fn confirm(&mut self, now: Boottime) -> u64 {
+        let request = self.requests.number();
+        self.reads.add(now, request);
+        request
+    }
+
+    /// Nobody waits for this request any more.
+    pub fn forget(&mut self, request: u64) {
+        self.requests.forget(request);
+        self.reads.forget(request);
     }
 
     /// Lets time pass: heartbeats, elections, expiry, membership. Call it at least every tick.
     pub fn tick(&mut self, now: Boottime) {
-        let _ = now;
-        unimplemented!()
+        let (tick, passed) = (self.options.tick, now.since(self.ticked));
+        if passed < tick {
+            return;
+        }
+        let election = self.election_timeout();
+        let due = u32::try_from(passed.as_nanos() / tick.as_nanos()).unwrap_or(u32::MAX);
+        if passed >= election {
+            // This member stood still: what it takes for silence may be its own. The group must
+            // answer once before anything here is taken for dead.
+            if let Some(older) = self.barrier.take() {
+                self.reads.forget(older);
+            }
+            self.barrier = Some(self.confirm(now));
+            self.node.tick();
+            self.ticked = now;
+        } else {
+            for _ in 0..due.min(TICKS_AT_ONCE) {
+                self.node.tick();
+            }
+            self.ticked += tick * due;
+        }
+        self.look_at_role();
+        self.give_up(now);
+        self.expire(now);
+        self.change_members(now);
+        self.retry_snapshots(now);
+    }
+
+    fn give_up(&mut self, now: Boottime) {
+        let held_max = self.election_timeout() * 3;
+        let mut dropped = self.requests.tick(now, held_max);
+        dropped.extend(self.reads.give_up(now, held_max * 2));
+        for request in dropped {
+            if self.barrier == Some(request) {
+                self.barrier = Some(self.confirm(now));
+            } else {
+                self.applied.outcomes.push(Completed::Dropped { request });
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Boottime) {
+        let may = self.leads() && self.node.raft.apply_to_current_term() && self.barrier.is_none();
+        let again = self.election_timeout();
+        let due = self.signs.look(&self.state.table, now, may, again);
+        let proposal = |command| Proposal { origin: 0, request: 0, command };
+        self.incoming.extend(due.into_iter().map(proposal));
+    }
+
+    /// A snapshot that got lost would stop its receiver for good.
+    fn retry_snapshots(&mut self, now: Boottime) {
+        let again = self.election_timeout() * 4;
+        let due: Vec<u64> = self
+            .snapshots_sent
+            .iter()
+            .filter(|(_, sent)| now.since(**sent) >= again)
+            .map(|(&id, _)| id)
+            .collect();
+        for id in due {
+            self.snapshots_sent.remove(&id);
+            self.node.report_snapshot(id, SnapshotStatus::Failure);
+        }
     }
 
     /// A frame to this member could not be sent.
     pub fn unreachable(&mut self, id: u64) {
-        let _ = id;
-        unimplemented!()
+        self.node.report_unreachable(id);
     }
 
     /// What must be sent and saved next, if anything.
     pub fn ready(&mut self, now: Boottime) -> Option<Ready> {
-        let _ = now;
-        unimplemented!()
+        debug_assert!(matches!(self.pending, Pending::Nothing | Pending::Founding(_)));
+        if let Pending::Founding(write) = std::mem::replace(&mut self.pending, Pending::Nothing) {
+            self.pending = Pending::Founded;
+            return Some(Ready { write, ..Ready::default() });
+        }
+        self.flush(now);
+        let mut applied = std::mem::take(&mut self.applied);
+        let frames = std::mem::take(&mut applied.frames);
+        if !self.node.has_ready() {
+            let idle = frames.is_empty() && applied.outcomes.is_empty();
+            let none = Ready { frames, applied, write: Write::default() };
+            self.pending = if idle { Pending::Nothing } else { Pending::Founded };
+            return (!idle).then_some(none);
+        }
+        Some(self.take_ready(now, frames, applied))
+    }
+
+    fn take_ready(
+        &mut self,
+        now: Boottime,
+        mut frames: Vec<(u64, Frame)>,
+        mut applied: Applied,
+    ) -> Ready {
+        let mut ready = self.node.ready();
+        self.send(now, ready.take_messages(), &mut frames);
+        for state in ready.take_read_states() {
+            if let Ok(context) = <[u8; 8]>::try_from(&*state.request_ctx) {
+                self.reads.confirm(u64::from_be_bytes(context), state.index);
+            }
+        }
+        // Committed means saved, here and elsewhere: nothing in this write is needed for it, so
+        // who waits need not wait for the disk.
+        self.apply(now, ready.take_committed_entries(), &mut applied);
+        self.complete_reads(&mut applied);
+        let write = self.write_of(now, &mut ready, &mut applied);
+        self.pending = Pending::Ready(Box::new(ready));
+        Ready { frames, applied, write }
     }
 
     /// The write of the last [`Ready`] is done.
@@ -224,18 +521,260 @@ impl Replica {
     /// # Panics
     /// Without a [`Ready`] before.
     pub fn saved(&mut self, now: Boottime) -> Applied {
-        let _ = now;
-        unimplemented!()
+        let mut applied = Applied::default();
+        let mut ready = match std::mem::replace(&mut self.pending, Pending::Nothing) {
+            Pending::Ready(ready) => *ready,
+            Pending::Founded => return applied,
+            Pending::Nothing | Pending::Founding(_) => panic!("saved is called after ready"),
+        };
+        let persisted = ready.take_persisted_messages();
+        self.send(now, persisted, &mut applied.frames);
+        let mut light = self.node.advance_append(ready);
+        self.send(now, light.take_messages(), &mut applied.frames);
+        self.apply(now, light.take_committed_entries(), &mut applied);
+        self.node.advance_apply();
+        self.complete_reads(&mut applied);
+        self.look_at_role();
+        applied
     }
 
-    /// Removes a member for good, if this one leads and the rest keeps a majority.
+    /// What has to be saved, and is in memory from now on.
+    fn write_of(&mut self, now: Boottime, ready: &mut raft::Ready, applied: &mut Applied) -> Write {
+        let mut write = Write { sync: ready.must_sync(), ..Write::default() };
+        // The commit index alone is not worth a write: it is learned again.
+        if let Some(hard_state) = ready.hs() {
+            self.node.mut_store().set_hard_state(hard_state.clone());
+            write.hard_state = ready.must_sync().then(|| hard_state.clone());
+        }
+        if *ready.snapshot() != Snapshot::default() {
+            let snapshot = ready.snapshot().clone();
+            self.restore(&snapshot, now, applied);
+            self.node.mut_store().restore(snapshot.clone());
+            write.snapshot = Some(snapshot);
+        } else if self.snapshot_due {
+            write = self.compact(write);
+        }
+        let entries = ready.take_entries();
+        self.node.mut_store().append(entries.clone());
+        write.entries.extend(entries);
+        write
+    }
+
+    /// Removes a member for good, if this one leads and the rest keeps a majority. Whether it will
+    /// be tried; it takes a while. Else who leads has to be asked.
     pub fn remove(&mut self, name: &str) -> bool {
-        let _ = name;
-        unimplemented!()
+        let known = self.state.members.values().any(|member| &*member.name == name);
+        let tries = self.leads() && known;
+        if tries {
+            self.keeper.remove(name);
+        }
+        tries
     }
 
     /// Hands the group's leadership to the best other voter, before leaving for a restart.
     pub fn yield_leadership(&mut self) {
-        unimplemented!()
+        if !self.leads() {
+            return;
+        }
+        let own = self.options.id;
+        let progress = self.node.raft.prs().iter();
+        let voters = progress.filter(|(id, it)| {
+            **id != own && it.recent_active && self.conf_state.voters.contains(id)
+        });
+        let best = voters.max_by_key(|(id, it)| (it.matched, **id)).map(|(&id, _)| id);
+        if let Some(best) = best {
+            self.node.transfer_leader(best);
+        }
+    }
+
+    fn leads(&self) -> bool {
+        self.node.raft.state == StateRole::Leader
+    }
+
+    fn election_timeout(&self) -> Duration {
+        self.options.tick * u32::from(self.options.election_ticks)
+    }
+
+    fn active(&self) -> Vec<u64> {
+        let raft = &self.node.raft;
+        if !self.leads() {
+            return (raft.leader_id != 0).then_some(raft.leader_id).into_iter().collect();
+        }
+        let active = |&(id, it): &(&u64, &raft::Progress)| *id == raft.id || it.recent_active;
+        raft.prs().iter().filter(active).map(|(&id, _)| id).collect()
+    }
+
+    /// What to do when term, role or leader are other than before.
+    fn look_at_role(&mut self) {
+        let raft = &self.node.raft;
+        let role = (raft.term, raft.state, raft.leader_id);
+        if role != self.role {
+            if role.2 != self.role.2 || role.0 != self.role.0 {
+                self.requests.leader_changed();
+            }
+            if !self.leads() {
+                self.incoming.clear();
+                self.keeper.clear();
+                self.snapshots_sent.clear();
+            }
+            self.based = false;
+            self.role = role;
+            self.draw_timeout();
+        }
+        // The library draws from a source of its own, so that runs could not be replayed.
+        self.node.raft.set_randomized_election_timeout(self.timeout);
+    }
+
+    fn draw_timeout(&mut self) {
+        let ticks = u64::from(self.options.election_ticks);
+        let drawn = ticks + self.chance.next() % ticks;
+        self.timeout = usize::try_from(drawn).unwrap_or(usize::MAX);
+        self.node.raft.set_randomized_election_timeout(self.timeout);
+    }
+
+    /// Gives what waits to Raft or to who leads.
+    fn flush(&mut self, now: Boottime) {
+        let leader = self.node.raft.leader_id;
+        if leader == 0 {
+            return;
+        }
+        if let Some(context) = self.reads.ask(now, self.options.tick * 4) {
+            self.node.read_index(context.to_be_bytes().to_vec());
+        }
+        let own = self.requests.to_send(now);
+        if !self.leads() {
+            for part in parts(own) {
+                self.applied.frames.push((leader, Frame::Propose(part)));
+            }
+            return;
+        }
+        self.incoming.extend(own);
+        if self.incoming.is_empty() {
+            return;
+        }
+        let mut batch = std::mem::take(&mut self.incoming);
+        if !self.based {
+            self.based = true;
+            if let Some(init) = self.token_base() {
+                batch.insert(0, Proposal { origin: 0, request: 0, command: init });
+            }
+        }
+        for part in parts(batch) {
+            // Dropped when too much is uncommitted, or leadership is being handed over: who asked
+            // asks again.
+            let mut writer = Writer::default();
+            wire::encode_proposals(&part, &mut writer);
+            let _ = self.node.propose(Vec::new(), writer.bytes);
+        }
+    }
+
+    fn token_base(&self) -> Option<Command> {
+        let Options { wall_seconds, token_floor, .. } = self.options;
+        let last = self.state.table.token_last();
+        let token_base = if last == 0 { token_floor.max(wall_seconds << 20) } else { token_floor };
+        (last < token_base).then_some(Command::Init { token_base })
+    }
+
+    fn send(
+        &mut self,
+        now: Boottime,
+        messages: Vec<raft::eraftpb::Message>,
+        frames: &mut Vec<(u64, Frame)>,
+    ) {
+        for message in messages {
+            if message.get_msg_type() == MessageType::MsgSnapshot {
+                self.snapshots_sent.insert(message.to, now);
+            }
+            frames.push((message.to, Frame::Raft(message)));
+        }
+    }
+
+    fn complete_reads(&mut self, applied: &mut Applied) {
+        for request in self.reads.complete(self.applied_index) {
+            if self.barrier == Some(request) {
+                self.barrier = None;
+            } else {
+                applied.outcomes.push(Completed::Read { request });
+            }
+        }
+    }
+}
+
+/// How founders start: all with the same members, at the same index.
+fn found(group: &Group) -> Write {
+    let state = State::founded(group);
+    let mut snapshot = Snapshot::default();
+    snapshot.set_data(state.to_bytes().into());
+    let metadata = snapshot.mut_metadata();
+    metadata.index = FOUNDED;
+    metadata.term = FOUNDED;
+    metadata.mut_conf_state().voters = group.founders.iter().map(|founder| founder.id).collect();
+    let mut hard_state = raft::eraftpb::HardState::default();
+    hard_state.term = FOUNDED;
+    hard_state.commit = FOUNDED;
+    Write { snapshot: Some(snapshot), hard_state: Some(hard_state), sync: true, ..Write::default() }
+}
+
+/// The library's defaults are unsafe here: without pre-vote and check-quorum a member behind a
+/// partial partition deposes leaders for ever.
+fn raft_config(options: &Options, applied: u64) -> raft::Config {
+    raft::Config {
+        id: options.id,
+        election_tick: usize::from(options.election_ticks),
+        heartbeat_tick: usize::from(options.heartbeat_ticks),
+        applied,
+        max_size_per_msg: 1024 * 1024,
+        max_inflight_msgs: 256,
+        check_quorum: true,
+        pre_vote: true,
+        read_only_option: raft::ReadOnlyOption::Safe,
+        max_uncommitted_size: 16 * 1024 * 1024,
+        max_committed_size_per_ready: 1024 * 1024,
+        ..raft::Config::default()
+    }
+}
+
+/// Cuts proposals into entries of a bounded size.
+fn parts(proposals: Vec<Proposal>) -> Vec<Vec<Proposal>> {
+    let mut parts: Vec<Vec<Proposal>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for proposal in proposals {
+        // An estimate from above; only those that acquire carry much.
+        let size = match &proposal.command {
+            Command::Acquire(_) => crate::election::COMMAND_BYTES_MAX,
+            _ => 600,
+        };
+        if bytes.saturating_add(size) > ENTRY_BYTES_MAX {
+            parts.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(part) = parts.last_mut() {
+            part.push(proposal);
+        }
+    }
+    parts
+}
+
+// === impl Applied ===
+
+impl Applied {
+    /// Whether there is nothing to tell anybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.changes.is_empty() && self.outcomes.is_empty()
+    }
+}
+
+// === impl Chance ===
+
+impl Chance {
+    /// Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014.
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 }

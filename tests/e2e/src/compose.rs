@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -21,8 +22,10 @@ pub struct Compose {
     program: &'static [&'static str],
     file: PathBuf,
     project: String,
+    /// Variables of the recipe that are not at their defaults.
+    settings: Vec<(&'static str, &'static str)>,
     /// Left up when the value is dropped.
-    kept: bool,
+    kept: AtomicBool,
 }
 
 /// The compose command of this machine: version 2 if it is there, else 1.29.
@@ -34,6 +37,13 @@ pub fn program() -> Option<&'static [&'static str]> {
         .find(|words| output(Command::new(words[0]).args(&words[1..]).args(["version"])).is_ok())
 }
 
+/// A name for a copy of something. Random and not counted: two checkouts may share one engine.
+#[must_use]
+pub(crate) fn project(name: &str) -> String {
+    let copy = RandomState::new().build_hasher().finish() & 0xff_ffff;
+    format!("{name}-{copy:06x}")
+}
+
 // === impl Compose ===
 
 impl Compose {
@@ -42,14 +52,22 @@ impl Compose {
     /// # Errors
     /// No compose command, or containers that do not become healthy; what was started is removed.
     pub fn start(recipe: &str) -> Result<Self> {
+        Self::start_with(recipe, &[])
+    }
+
+    /// Starts a recipe with some of its variables set.
+    ///
+    /// # Errors
+    /// Those of [`Compose::start`].
+    pub fn start_with(recipe: &str, settings: &[(&'static str, &'static str)]) -> Result<Self> {
         let program = program().context("neither `docker compose` nor `docker-compose` works")?;
         let file = root().join("compose").join(format!("{recipe}.yml"));
         if !file.is_file() {
             bail!("no recipe {recipe}: {} is not there", file.display());
         }
-        // Random and not counted: two checkouts may share one engine.
-        let copy = RandomState::new().build_hasher().finish() & 0xff_ffff;
-        let compose = Self { program, file, project: format!("{recipe}-{copy:06x}"), kept: false };
+        let project = project(recipe);
+        let settings = settings.to_vec();
+        let compose = Self { program, file, project, settings, kept: false.into() };
         if let Err(error) = compose.up() {
             let log = compose.logs();
             return Err(error.context(format!("{recipe} did not start; its log:\n{log}")));
@@ -62,6 +80,12 @@ impl Compose {
     pub fn hint(&self) -> String {
         let file = self.file.strip_prefix(root()).unwrap_or(&self.file);
         format!("{} -p {} -f {}", self.program.join(" "), self.project, file.display())
+    }
+
+    /// Its name, which begins those of its networks and volumes.
+    #[must_use]
+    pub fn project(&self) -> &str {
+        &self.project
     }
 
     /// The id of a service's container, running or not.
@@ -114,8 +138,8 @@ impl Compose {
     }
 
     /// Lets the containers run on after the value is dropped.
-    pub fn keep(&mut self) {
-        self.kept = true;
+    pub fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
     }
 
     fn up(&self) -> Result<()> {
@@ -145,7 +169,8 @@ impl Compose {
             .args(["-p", &self.project, "-f"])
             .arg(&self.file)
             .args(arguments)
-            .envs(main_containers::variables());
+            .envs(main_containers::variables())
+            .envs(self.settings.iter().copied());
         output(&mut command)
     }
 }
@@ -156,7 +181,7 @@ impl Drop for Compose {
         if std::thread::panicking() {
             eprintln!("logs of {}:\n{}", self.project, self.logs());
         }
-        if self.kept {
+        if self.kept.load(Ordering::Relaxed) {
             return;
         }
         if let Err(error) = self.run(&["down", "--volumes", "--remove-orphans", "--timeout", "3"]) {

@@ -6,8 +6,11 @@
 
 pub mod compose;
 pub mod docker;
+pub mod fleet;
 pub mod http;
+pub mod leader_election;
 pub mod main_containers;
+pub mod observer;
 pub mod sharded_cache;
 pub mod wait;
 

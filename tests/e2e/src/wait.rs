@@ -26,11 +26,12 @@ pub fn until<T>(
         if start.elapsed() > limit {
             bail!("waited {limit:?} for {what}");
         }
-        pause();
+        pause(PAUSE);
     }
 }
 
+/// Lets time pass between two looks.
 #[expect(clippy::disallowed_methods, reason = "polls a condition that has a deadline")]
-fn pause() {
-    std::thread::sleep(PAUSE);
+pub(crate) fn pause(duration: Duration) {
+    std::thread::sleep(duration);
 }

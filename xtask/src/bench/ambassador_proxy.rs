@@ -52,12 +52,12 @@ pub(super) fn run(options: &Options) -> Result<()> {
         options: options.clone(),
         layout: Layout::new()?,
         ours: options.binary(IMAGE)?,
-        theirs: find("nutcracker")?,
+        theirs: machine::find("nutcracker")?,
         folder: tempfile::tempdir().context("create a temporary folder")?,
         open_files: machine::raise_open_files(OPEN_FILES),
     };
     for program in ["redis-server", "memcached", "setpriv", "taskset"] {
-        find(program)?;
+        machine::find(program)?;
     }
     let (report, marker, passed) = match options.soak {
         Some(duration) => {
@@ -153,15 +153,4 @@ fn check_names(options: &Options) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A program in the folders where Debian puts it: `nutcracker` is in one that only root's search
-/// path has.
-fn find(program: &str) -> Result<PathBuf> {
-    let folders = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
-    folders
-        .iter()
-        .map(|folder| Path::new(folder).join(program))
-        .find(|path| path.is_file())
-        .with_context(|| format!("{program} is not installed; run: cargo xtask setup"))
 }

@@ -1,5 +1,6 @@
 //! What the run takes place on, and who gets which core.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -123,4 +124,15 @@ pub(crate) fn version_of(program: &str, flag: &str) -> String {
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     said.lines().next().unwrap_or("version unknown").trim().to_owned()
+}
+
+/// A program in the folders where Debian puts it: `nutcracker` is in one that only root's search
+/// path has.
+pub(crate) fn find(program: &str) -> Result<PathBuf> {
+    let folders = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"];
+    folders
+        .iter()
+        .map(|folder| Path::new(folder).join(program))
+        .find(|path| path.is_file())
+        .with_context(|| format!("{program} is not installed; run: cargo xtask setup"))
 }

@@ -25,6 +25,14 @@ impl Series {
     }
 }
 
+/// The smallest figure that a share of all do not exceed; 0 when there is none.
+pub(crate) fn quantile(figures: &[f64], share: f64) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
 impl FromIterator<f64> for Series {
     fn from_iter<T: IntoIterator<Item = f64>>(figures: T) -> Self {
         Self(figures.into_iter().collect())
@@ -33,7 +41,16 @@ impl FromIterator<f64> for Series {
 
 #[cfg(test)]
 mod tests {
-    use super::Series;
+    use super::{Series, quantile};
+
+    #[test]
+    fn quantiles() {
+        let figures: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        for (share, expected) in [(0.0, 1.0), (0.5, 50.0), (0.99, 99.0), (1.0, 100.0)] {
+            assert!((quantile(&figures, share) - expected).abs() < 1e-9, "{share}");
+        }
+        assert!(quantile(&[], 0.5).abs() < 1e-9);
+    }
 
     #[test]
     fn median_and_spread() {

@@ -50,9 +50,12 @@ fn dockerfiles_are_alike_but_for_the_name() {
 fn every_image_is_shown_in_a_recipe_and_told_of_in_the_readme() {
     let readme = read("README.md");
     for image in images() {
-        let service = format!("\n  {image}:\n");
-        let shown =
-            recipes().iter().any(|it| read(&format!("compose/{it}.yml")).contains(&service));
+        // Where there is one beside each instance of an application, they are numbered.
+        let services = [format!("\n  {image}:\n"), format!("\n  {image}-0:\n")];
+        let shown = recipes().iter().any(|recipe| {
+            let text = read(&format!("compose/{recipe}.yml"));
+            services.iter().any(|service| text.contains(service))
+        });
         assert!(shown, "no recipe has a service {image}");
         assert!(readme.contains(&format!("[`{image}`](images/{image}/README.md)")), "{image}");
         read(&format!("images/{image}/README.md"));

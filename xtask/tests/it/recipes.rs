@@ -147,3 +147,58 @@ fn sharded_cache_has_one_configuration() {
     let deployed: Value = serde_saphyr::from_str(&text).expect("the ConfigMap's configuration");
     assert_eq!(composed, deployed);
 }
+
+/// Members of a group must find each other before any of them is ready, and the flags must name
+/// those that run.
+#[test]
+fn leader_election_members_are_those_that_run() {
+    for folder in ["kubernetes/leader-election/", "kubernetes/leader-election/two-replicas/"] {
+        let all: Vec<Value> = files()
+            .iter()
+            .filter_map(|path| path.strip_prefix(folder).filter(|name| !name.contains('/')))
+            .flat_map(|name| {
+                serde_saphyr::from_multiple::<Value>(&read(&format!("{folder}{name}")))
+                    .unwrap_or_else(|error| panic!("{folder}{name}: {error}"))
+            })
+            .collect();
+        let sets = || all.iter().filter(|it| it["kind"] == "StatefulSet");
+        let names = |set: &Value| -> Vec<String> {
+            let name = set["metadata"]["name"].as_str().expect("a name");
+            let replicas = set["spec"]["replicas"].as_u64().expect("a number of replicas");
+            let service = set["spec"]["serviceName"].as_str().expect("a service");
+            (0..replicas).map(|it| format!("{name}-{it}={name}-{it}.{service}:4041")).collect()
+        };
+        let members: Vec<String> = sets().flat_map(names).collect();
+        assert_eq!(members.len(), 3, "{folder}");
+        for set in sets() {
+            let spec = &set["spec"];
+            let parallel = spec["podManagementPolicy"] == "Parallel";
+            assert!(parallel || spec["replicas"] == 1, "{folder}: waits for ever");
+            let service = all
+                .iter()
+                .find(|it| it["kind"] == "Service" && it["metadata"]["name"] == spec["serviceName"])
+                .expect("the service of the set");
+            assert_eq!(service["spec"]["clusterIP"], "None", "{folder}");
+            assert_eq!(service["spec"]["publishNotReadyAddresses"], true, "{folder}");
+            assert!(spec["volumeClaimTemplates"].is_array(), "{folder}: state without a volume");
+            let pod = containers(&spec["template"]["spec"]);
+            let sidecar = pod.iter().find(|it| it["name"] == "leader-elector").expect("a sidecar");
+            let arguments = sidecar["args"].as_array().expect("arguments");
+            let argument = |name: &str| {
+                arguments.iter().filter_map(Value::as_str).find_map(|it| it.strip_prefix(name))
+            };
+            let named: Vec<String> = match (argument("--peers="), argument("--peers-template=")) {
+                (Some(peers), None) => peers.split(',').map(str::to_owned).collect(),
+                (None, Some(template)) => {
+                    let count: u64 = argument("--expect=").expect("a number").parse().expect("it");
+                    let address = |it: u64| template.replace("{i}", &it.to_string());
+                    let name =
+                        |address: &str| address.split('.').next().expect("a name").to_owned();
+                    (0..count).map(address).map(|it| format!("{}={it}", name(&it))).collect()
+                }
+                other => panic!("{folder}: {other:?}"),
+            };
+            assert_eq!(named, members, "{folder}");
+        }
+    }
+}

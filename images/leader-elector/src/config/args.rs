@@ -155,15 +155,15 @@ pub struct Args {
     pub data_dir: PathBuf,
 
     /// Unit of Raft's time
-    #[arg(long, value_name = "DURATION", default_value = "50ms", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "25ms", value_parser = duration::parse)]
     pub tick: Duration,
 
     /// Ticks without a heartbeat before a member stands for election
-    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u16).range(4..=1000))]
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(4..=1000))]
     pub election_ticks: u16,
 
     /// Ticks between heartbeats
-    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub heartbeat_ticks: u16,
 
     /// No token is smaller, for a move from another backend

@@ -121,7 +121,9 @@ fn times_fit_each_other() {
     let slow = format!("{ALONE} --tick 1s --election-ticks 10 --ttl 19s");
     assert!(error(&slow).contains("expected from 20s"));
     assert_eq!(config(&slow.replace("19s", "20s")).ttl_min, Duration::from_secs(20));
-    assert!(error(&format!("{ALONE} --heartbeat-ticks 8")).contains("fewer than --election-ticks"));
+    assert!(
+        error(&format!("{ALONE} --heartbeat-ticks 16")).contains("fewer than --election-ticks")
+    );
     assert!(error(&format!("{ALONE} --stop-margin 4500ms")).contains("less than 4s500ms"));
     assert!(error(&format!("{ALONE} --tick 1ms")).contains("from 10ms"));
     assert!(error(&format!("{ALONE} --min-voters 4 --max-voters 3")).contains("at most"));

@@ -126,7 +126,8 @@ impl Table {
         self.ended.iter().for_each(|session| session.write(&mut writer));
         writer.number(self.elections.len() as u64);
         for (name, election) in &self.elections {
-            writer.text(name).number(election.version).flag(election.held.is_some());
+            writer.text(name).number(election.version).number(election.token);
+            writer.flag(election.held.is_some());
             if let Some(held) = &election.held {
                 held.write(&mut writer);
             }
@@ -161,13 +162,14 @@ impl Table {
         for _ in 0..reader.count(ELECTIONS_MAX)? {
             let name = name(&mut reader)?;
             let version = reader.number()?;
+            let token = reader.number()?;
             let held = if reader.flag()? { Some(Held::read(&mut reader)?) } else { None };
             let mut queue = VecDeque::new();
             for _ in 0..reader.count(QUEUE_MAX)? {
                 let acquire = Acquire::read(&mut reader)?;
                 queue.push_back(Waiting { acquire, sequence: reader.number()? });
             }
-            table.elections.insert(name, Election { version, held, queue });
+            table.elections.insert(name, Election { version, token, held, queue });
         }
         reader.end()?;
         Ok(table)

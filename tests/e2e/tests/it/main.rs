@@ -4,4 +4,5 @@
 //! Every test starts a copy of its recipe of its own, all at the same time: that two copies do not
 //! get in each other's way is so tested with the rest.
 
+mod leader_election;
 mod sharded_cache;
