@@ -20,6 +20,7 @@ use crate::election::{Command, Outcome};
 use crate::replica::{Applied, Completed, Options, Replica};
 use crate::store::Store;
 use crate::wire::{Frame, Join};
+pub use founding::{identity, random};
 pub use shared::{Phase, Shared};
 
 /// Inputs waiting for the driver; past it frames are dropped, as a network may, and requests are
@@ -91,6 +92,13 @@ pub struct Mailbox {
     sender: SyncSender<Input>,
 }
 
+/// The way to a driver, and its end.
+#[must_use]
+pub fn mailbox() -> (Mailbox, Receiver<Input>) {
+    let (sender, inbox) = sync_channel(INBOX_MAX);
+    (Mailbox { sender }, inbox)
+}
+
 /// A replica with its world.
 pub struct Driver {
     inbox: Receiver<Input>,
@@ -125,26 +133,20 @@ impl Mailbox {
 // === impl Driver ===
 
 impl Driver {
-    /// A driver that has not started, and the way to it. `options.id` is overwritten by the id in
-    /// the store, which is made if there is none.
-    ///
-    /// # Errors
-    /// The store cannot be used.
+    /// A driver that has not started. `identity` comes from [`identity`], `inbox` from [`mailbox`].
+    #[must_use]
     pub fn new(
-        mut store: Box<dyn Store>,
+        inbox: Receiver<Input>,
+        store: Box<dyn Store>,
         peers: Box<dyn Peers>,
-        mut options: Options,
-        mut hello: Hello,
-    ) -> anyhow::Result<(Self, Mailbox, Arc<Shared>)> {
-        let identity = founding::identity(&mut *store, &options)?;
-        options.id = identity.id;
-        hello.id = identity.id;
-        hello.group.clone_from(&identity.group);
-        let (sender, inbox) = sync_channel(INBOX_MAX);
+        identity: Identity,
+        options: Options,
+        hello: Hello,
+    ) -> Self {
         let shared = Arc::new(Shared::new(Arc::clone(&options.name), identity.id));
-        let driver = Self {
+        Self {
             inbox,
-            shared: Arc::clone(&shared),
+            shared,
             store,
             peers,
             options,
@@ -156,14 +158,13 @@ impl Driver {
             reads: HashMap::new(),
             joined: Boottime::default(),
             looked: Boottime::default(),
-        };
-        Ok((driver, Mailbox { sender }, shared))
+        }
     }
 
-    /// Who this member is.
+    /// What others may see of it.
     #[must_use]
-    pub fn hello(&self) -> Hello {
-        self.hello.clone()
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// Runs until every [`Mailbox`] is gone. `beat` is called at least every second.
