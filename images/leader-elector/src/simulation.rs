@@ -140,6 +140,8 @@ struct World {
     history: History,
     witness: Witness,
     violation: Option<String>,
+    /// The operator removes members. Then no disk is lost: of two voters that are left neither may.
+    removals: bool,
     /// Nothing goes wrong any more, since when.
     ending: bool,
     ended: u64,
@@ -204,6 +206,7 @@ impl World {
             history: History::default(),
             witness: Witness::default(),
             violation: None,
+            removals: seed.is_multiple_of(2),
             ending: false,
             ended: 0,
             done: false,

@@ -206,8 +206,7 @@ impl World {
             replica.tick(local);
             let status = replica.status();
             let (term, leads, applied) = (status.term, status.leads, status.applied);
-            let out = status.leader == 0 || !status.members.contains_key(&it.id);
-            let asks = out && it.ticks.is_multiple_of(5);
+            let asks = replica.wants_in(local) && it.ticks.is_multiple_of(5);
             self.trace.note(self.now, Note::Tick { node, term, leads, applied });
             if asks {
                 self.ask_to_join(node);
