@@ -192,7 +192,8 @@ fn as_many_ended_sessions_are_remembered_as_promised() {
 #[test]
 fn changes_tell_what_the_table_has() {
     let mut rig = Rig::default();
-    for line in ["acquire e a1", "renew e 1 #1", "acquire e b2 wait", "resign e a1", "resign e b2"] {
+    for line in ["acquire e a1", "renew e 1 #1", "acquire e b2 wait", "resign e a1", "resign e b2"]
+    {
         rig.play(line);
     }
     let told: Vec<_> = rig

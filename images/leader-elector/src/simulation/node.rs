@@ -7,10 +7,11 @@ use super::clock::{Clock, MS};
 use super::history::Holder;
 use super::trace::Note;
 use super::{Event, World};
+use crate::codec::{CodecError, Writer};
 use crate::election::Change;
 use crate::replica::{Applied, Completed, Replica};
 use crate::store::{MemoryStore, Store};
-use crate::wire::Frame;
+use crate::wire::{self, Frame};
 
 /// A machine.
 pub(super) struct Node {
@@ -283,6 +284,9 @@ impl World {
                 }
                 continue;
             }
+            if let Err(error) = self.is_readable(&frame) {
+                return self.violated(format!("{error} in {frame:?}"));
+            }
             let [first, second] = self.network.delays(node, to, &mut self.dice);
             let from_id = self.nodes[node].id;
             if let Some(delay) = second {
@@ -293,6 +297,17 @@ impl World {
                 self.schedule(delay, Event::Frame { from: node, from_id, to, id, frame });
             }
         }
+    }
+
+    /// Whether a frame would come over a wire as it is; looked at now and then, as it takes time.
+    fn is_readable(&mut self, frame: &Frame) -> Result<(), CodecError> {
+        if self.dice.permille(950) {
+            return Ok(());
+        }
+        let mut writer = Writer::default();
+        wire::encode(frame, &mut writer);
+        let same = wire::decode(&writer.bytes)? == *frame;
+        same.then_some(()).ok_or(CodecError::Trailing)
     }
 
     fn take_in(&mut self, node: usize, applied: Applied) {

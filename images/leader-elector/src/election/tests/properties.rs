@@ -85,7 +85,10 @@ impl Observer {
             assert!(version >= self.versions[place], "versions never go back");
             self.versions[place] = version;
             let Some(election) = table.election(name) else { continue };
-            assert!(election.held.is_some() || election.queue.is_empty(), "nobody waits for nothing");
+            assert!(
+                election.held.is_some() || election.queue.is_empty(),
+                "nobody waits for nothing"
+            );
             let mut sessions: Vec<Session> =
                 election.queue.iter().map(|waiting| waiting.acquire.session).collect();
             sessions.extend(election.held.iter().map(|held| held.lease.session));
