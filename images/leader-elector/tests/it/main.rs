@@ -1,0 +1,14 @@
+//! What the image does, seen from outside.
+
+#![expect(clippy::print_stdout, reason = "seeds are shown with the failure of a test")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod api;
+mod auto;
+mod bound;
+mod compat;
+mod group;
+mod limits;
+mod lost;
+mod support;
+mod watch;
