@@ -109,6 +109,17 @@ pub struct Held<'s> {
     renew_after_ms: u64,
 }
 
+/// That this sidecar leads, for who only asks: without the session, which is the holder's alone.
+#[derive(Debug, Serialize)]
+pub struct Leads<'s> {
+    is_leader: bool,
+    election: &'s str,
+    holder: &'s str,
+    token: u64,
+    valid_for_ms: u64,
+    deadline_boottime_ns: u64,
+}
+
 /// Who leads, as everybody may know it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Leader {
@@ -269,7 +280,7 @@ fn check_holder(holder: Option<&str>) -> Result<(), Problem> {
     }
 }
 
-// === impl Held, Leader, State ===
+// === impl Held, Leads, Leader, State ===
 
 impl<'s> Held<'s> {
     /// What is said of a lease now.
@@ -286,6 +297,21 @@ impl<'s> Held<'s> {
             valid_for_ms: millis(standing.valid_for(now)),
             deadline_boottime_ns: deadline.as_nanos(),
             renew_after_ms: millis(lease.ttl / 3),
+        }
+    }
+}
+
+impl<'s> Leads<'s> {
+    /// What is said of a lease now.
+    #[must_use]
+    pub fn new(election: &'s str, standing: &'s Standing, now: Boottime) -> Self {
+        Self {
+            is_leader: true,
+            election,
+            holder: &standing.lease.holder,
+            token: standing.lease.token,
+            valid_for_ms: millis(standing.valid_for(now)),
+            deadline_boottime_ns: standing.deadline.as_nanos(),
         }
     }
 }
