@@ -239,7 +239,7 @@ impl Agent {
             Err(failure) => {
                 self.counters.not_renewed.fetch_add(1, Ordering::Relaxed);
                 if matches!(failure, Failure::Lost(_)) {
-                    let loss = self.holdings().lost(election, session);
+                    let loss = self.holdings().lost(election, session, token);
                     loss.iter().for_each(|loss| self.lose(loss));
                 }
                 Err(failure)

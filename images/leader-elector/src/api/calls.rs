@@ -18,7 +18,7 @@ use super::events::{Source, Stream};
 use super::message::{
     AcquireBody, BODY_BYTES_MAX, CheckBody, Held, Leads, OneRenewed, RENEWALS_BYTES_MAX, RenewBody,
     Renewal, RenewalsBody, Renewed, ResignBody, SessionText, State, States, WAIT_MAX, parse,
-    parse_or_default, to_json,
+    to_json,
 };
 use super::problem::Problem;
 use super::route::{Call, Scope, parameter};
@@ -97,7 +97,7 @@ impl Api {
     async fn acquire(&self, scope: Scope, parts: &Parts, body: Incoming) -> Answer {
         let election = self.election(scope);
         let bytes = body::read(body, BODY_BYTES_MAX).await?;
-        let body: AcquireBody = parse_or_default(&bytes)?;
+        let body: AcquireBody = parse(&bytes)?;
         let ttl_min = self.agent.config().ttl_min;
         let (candidacy, wait) = body.candidacy(Arc::clone(&election), ttl_min)?;
         // An application that stands for election is not the one that was to end.
@@ -351,7 +351,7 @@ fn number(text: Option<&str>, name: &str) -> Result<Option<u64>, Problem> {
 /// What fuzz targets reach into: a body of every call.
 #[cfg(feature = "simulation")]
 pub(super) fn parse_any(bytes: &[u8]) {
-    if let Ok(body) = parse_or_default::<AcquireBody>(bytes) {
+    if let Ok(body) = parse::<AcquireBody>(bytes) {
         let _ = body.candidacy("e".into(), Duration::from_secs(1));
     }
     let _ = parse::<RenewBody>(bytes);

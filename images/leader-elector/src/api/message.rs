@@ -362,7 +362,7 @@ fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Err
     Box::<str>::deserialize(deserializer).map(Arc::from)
 }
 
-/// Reads a body.
+/// Reads a body; a missing one is an empty object.
 ///
 /// # Errors
 /// It is no JSON, or not of this shape.
@@ -372,18 +372,11 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(Problem::invalid("expected an object"));
     }
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => Problem::invalid(error.to_string()),
         _ => Problem::bad_request(error.to_string()),
     })
-}
-
-/// Reads a body that may be missing.
-///
-/// # Errors
-/// As [`parse`].
-pub fn parse_or_default<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
-    if bytes.is_empty() { Ok(T::default()) } else { parse(bytes) }
 }
 
 /// Writes an answer.

@@ -123,7 +123,7 @@ async fn values_past_their_limits_are_refused() {
         let reply = sidecar.post(&format!("/v1/elections/jobs/{call}"), "{}").await;
         assert_eq!((reply.status, reply.error().as_str()), (422, "invalid"), "{call}");
         let reply = sidecar.post(&format!("/v1/elections/jobs/{call}"), "").await;
-        assert_eq!((reply.status, reply.error().as_str()), (400, "bad_request"), "{call}");
+        assert_eq!((reply.status, reply.error().as_str()), (422, "invalid"), "{call}");
     }
     assert!(!sidecar.leads("jobs").await);
 }
@@ -216,6 +216,9 @@ async fn renew_goes_on_and_says_when_it_is_over() {
     let lost = sidecar.post("/v1/elections/jobs/renew", wrong).await;
     assert_eq!((lost.status, lost.error().as_str()), (409, "lost"));
     assert_eq!(lost.json()["leader"]["holder"], "a");
+    let wrong_token = format!(r#"{{"session":{},"token":1}}"#, lease["session"]);
+    let lost = sidecar.post("/v1/elections/jobs/renew", &wrong_token).await;
+    assert_eq!((lost.status, lost.error().as_str()), (409, "lost"));
     let lost = sidecar.post("/v1/elections/mail/renew", wrong).await;
     assert_eq!((lost.status, lost.error().as_str()), (409, "lost"));
     assert!(sidecar.leads("jobs").await, "another's failure changes nothing");
