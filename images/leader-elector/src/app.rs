@@ -18,6 +18,7 @@ use crate::IMAGE;
 use crate::agent::{Action, Agent, AgentConfig};
 use crate::api::{self, Api, ApiConfig};
 use crate::backend::Backend;
+use crate::backend::etcd::Etcd;
 use crate::backend::single::Single;
 use crate::campaign::{self, CampaignConfig, Probe};
 use crate::config::{self, Args, BackendConfig, Config, LostAction, ProbeConfig};
@@ -121,7 +122,10 @@ async fn bind_backend(config: &Config) -> anyhow::Result<(Place, Arc<dyn Backend
             let single = Single::new(Arc::clone(&config.id), base);
             (Place::Single(Arc::clone(&single)), single)
         }
-        BackendConfig::Etcd(_) | BackendConfig::Kubernetes(_) => anyhow::bail!("not yet"),
+        BackendConfig::Etcd(etcd) => {
+            (Place::Remote, Arc::new(Etcd::start(etcd, Arc::clone(&config.id))?))
+        }
+        BackendConfig::Kubernetes(_) => anyhow::bail!("not yet"),
     })
 }
 

@@ -9,6 +9,9 @@ pub mod kubernetes;
 pub mod raft;
 pub mod single;
 
+mod http;
+mod views;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,7 +8,8 @@ mod shared;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -89,19 +90,28 @@ pub trait Peers: Send {
 /// The way to a driver. Cheap to clone.
 #[derive(Clone)]
 pub struct Mailbox {
-    sender: SyncSender<Input>,
+    sender: Sender<Input>,
+    /// Counted here: a bounded channel would take the room for all of them from the start.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The driver's end of its mailboxes.
+pub struct Inputs {
+    receiver: Receiver<Input>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// The way to a driver, and its end.
 #[must_use]
-pub fn mailbox() -> (Mailbox, Receiver<Input>) {
-    let (sender, inbox) = sync_channel(INBOX_MAX);
-    (Mailbox { sender }, inbox)
+pub fn mailbox() -> (Mailbox, Inputs) {
+    let (sender, receiver) = channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    (Mailbox { sender, waiting: Arc::clone(&waiting) }, Inputs { receiver, waiting })
 }
 
 /// A replica with its world.
 pub struct Driver {
-    inbox: Receiver<Input>,
+    inbox: Inputs,
     shared: Arc<Shared>,
     store: Box<dyn Store>,
     peers: Box<dyn Peers>,
@@ -124,9 +134,27 @@ impl Mailbox {
     /// # Errors
     /// The input.
     pub fn tell(&self, input: Input) -> Result<(), Input> {
-        self.sender.try_send(input).map_err(|error| match error {
-            TrySendError::Full(input) | TrySendError::Disconnected(input) => input,
-        })
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= INBOX_MAX {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(input);
+        }
+        self.sender.send(input).map_err(|unsent| unsent.0)
+    }
+}
+
+// === impl Inputs ===
+
+impl Inputs {
+    fn next(&self, wait: Duration) -> Result<Input, RecvTimeoutError> {
+        let input = self.receiver.recv_timeout(wait)?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Ok(input)
+    }
+
+    fn more(&self) -> Option<Input> {
+        let input = self.receiver.try_recv().ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(input)
     }
 }
 
@@ -136,7 +164,7 @@ impl Driver {
     /// A driver that has not started. `identity` comes from [`identity`], `inbox` from [`mailbox`].
     #[must_use]
     pub fn new(
-        inbox: Receiver<Input>,
+        inbox: Inputs,
         store: Box<dyn Store>,
         peers: Box<dyn Peers>,
         identity: Identity,
@@ -180,13 +208,13 @@ impl Driver {
         let wait = self.options.tick.min(TURN_EVERY);
         loop {
             beat();
-            match self.inbox.recv_timeout(wait) {
+            match self.inbox.next(wait) {
                 Ok(input) => self.take(input)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             for _ in 1..TURN_MAX {
-                let Ok(input) = self.inbox.try_recv() else { break };
+                let Some(input) = self.inbox.more() else { break };
                 self.take(input)?;
             }
             self.turn()?;

@@ -34,13 +34,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::bootstrap::Hello;
+use crate::config::{PeerAuth, TlsFiles};
 use crate::discovery::Target;
 use crate::wire::Frame;
 pub use counters::{Counters, Refused};
 pub use outbox::Outbox;
 use table::Shared;
 use tls::Certificates;
-pub use tls::TlsFiles;
 
 /// Most connections accepted at a time: one of each of the most members, and some to spare.
 const CONNECTIONS_MAX: usize = 128;
@@ -92,6 +92,18 @@ pub struct Known {
 pub struct Transport {
     shared: Arc<Shared>,
     listener: TcpListener,
+}
+
+// === impl Auth ===
+
+impl From<&PeerAuth> for Auth {
+    fn from(auth: &PeerAuth) -> Self {
+        match auth {
+            PeerAuth::Secret(secret) => Self::Secret(secret.expose().as_bytes().into()),
+            PeerAuth::Tls(files) => Self::Tls(files.clone()),
+            PeerAuth::None => Self::Insecure,
+        }
+    }
 }
 
 // === impl Transport ===

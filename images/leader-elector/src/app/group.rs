@@ -14,7 +14,7 @@ use crate::discovery::Discovery;
 use crate::driver::{self, Driver, Input, Mailbox, Peers, Shared};
 use crate::replica::{Options, PlantedBugs};
 use crate::store::{DiskStore, MemoryStore, Store};
-use crate::transport::{self, Auth, Counters, Inbox, Outbox, Transport};
+use crate::transport::{Counters, Inbox, Outbox, Transport};
 use crate::wire::Frame;
 
 /// Entries applied between two snapshots.
@@ -52,7 +52,7 @@ impl Group {
         };
         let identity = driver::identity(&mut *store, &config.id)?;
         let (mailbox, inbox) = driver::mailbox();
-        let mut hello = Hello {
+        let hello = Hello {
             id: identity.id,
             name: Arc::clone(&config.id),
             witness: raft.witness,
@@ -60,20 +60,11 @@ impl Group {
             expected: raft.expect,
             group: identity.group.clone(),
         };
-        let auth = match &raft.auth {
-            PeerAuth::Secret(secret) => Auth::Secret(secret.expose().as_bytes().into()),
-            PeerAuth::Tls(files) => Auth::Tls(transport::TlsFiles {
-                cert: files.cert.clone(),
-                key: files.key.clone(),
-                ca: files.ca.clone(),
-            }),
-            PeerAuth::None => Auth::Insecure,
-        };
         let entrance = Arc::new(Entrance(mailbox.clone()));
-        let transport = Transport::bind(raft.listen, auth, hello.clone(), entrance).await?;
+        let transport =
+            Transport::bind(raft.listen, (&raft.auth).into(), hello.clone(), entrance).await?;
         let listen = transport.local_addr()?;
         info!(%listen, id = format_args!("{:016x}", identity.id), "peer port bound");
-        hello.expected = raft.expect;
         let options = options(config, raft, identity.id)?;
         let peers = Box::new(Exit(transport.outbox()));
         let driver = Driver::new(inbox, store, peers, identity, options, hello);

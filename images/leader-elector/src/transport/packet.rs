@@ -27,7 +27,7 @@ const CODE_BYTES: usize = 16;
 /// Room made for each read.
 const READ_BYTES: usize = 16 * 1024;
 /// A buffer that grew beyond this is given back when it is empty.
-pub(super) const BUFFER_BYTES_KEPT: usize = 256 * 1024;
+pub(super) const BUFFER_BYTES_KEPT: usize = 64 * 1024;
 
 /// What a packet is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

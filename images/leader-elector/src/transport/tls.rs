@@ -4,7 +4,7 @@
 //! DNS, or told by a member, are numbers that no certificate names; there the authority's word that
 //! this is a member is enough, as everything else a member says of itself is believed anyway.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,20 +21,10 @@ use rustls::{
 use tokio::time::Instant;
 
 use super::lock;
+use crate::config::TlsFiles;
 
 /// How long files are taken to be unchanged; they are renewed hours before they expire.
 const FILES_KEPT: Duration = Duration::from_secs(10);
-
-/// Files in PEM.
-#[derive(Clone, Debug)]
-pub struct TlsFiles {
-    /// Own certificate, with its chain.
-    pub cert: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-    /// The authority of all members' certificates.
-    pub ca: PathBuf,
-}
 
 /// Certificates as read from files, and again when they may have been renewed.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ mod api;
 mod auto;
 mod bound;
 mod compat;
+mod group;
 mod limits;
 mod lost;
 mod support;

@@ -2,6 +2,7 @@
 
 mod client;
 mod faulty;
+mod group;
 mod random;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 
 pub(crate) use client::{Connection, Event, Reply};
 pub(crate) use faulty::{Fault, Faulty};
+pub(crate) use group::{Group, Member, wait_for};
 pub(crate) use random::Random;
 
 /// Longest wait for anything in these tests; only a failing test waits that long.
