@@ -139,7 +139,7 @@ impl Core {
         let mut changes = Vec::new();
         let outcome = self.table.apply(self.index, command, &mut changes);
         self.look_at(now, &election);
-        for Change { election, version, lease } in changes {
+        for Change { election, version, lease, .. } in changes {
             if let Some(sender) = self.watched.get(&election) {
                 sender.send_replace(View { lease, version, observed: now });
             }

@@ -1,0 +1,8 @@
+//! What the image does, seen from outside.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod conformance;
+mod etcd;
+mod single;
+mod support;
