@@ -1,5 +1,6 @@
 //! Servers that the tests start.
 
+pub(crate) mod apiserver;
 pub(crate) mod etcd;
 
 use std::net::TcpListener;
