@@ -276,6 +276,7 @@ impl Builder {
             drain: Mutex::new(None),
             ready: AtomicBool::new(false),
             ever_ready: AtomicBool::new(false),
+            broken: Mutex::new(None),
             actions: Mutex::new(HashMap::new()),
             end: Mutex::new(End::default()),
             watched: Mutex::new(Vec::new()),

@@ -70,7 +70,7 @@ pub struct Hello {
     pub name: Arc<str>,
     /// Whether it has no application.
     pub witness: bool,
-    /// host:port where it is reached.
+    /// host:port where it is reached; `:port` if only that is known, and empty if it cannot be.
     pub advertise: Arc<str>,
     /// How many founders it expects; 0 if it founds nothing.
     pub expected: u16,

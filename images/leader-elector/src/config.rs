@@ -250,6 +250,11 @@ pub struct KubernetesConfig {
     pub token_floor: u64,
 }
 
+/// `host:port` in two; brackets around an IPv6 address are taken off.
+pub(crate) fn host_port(text: &str) -> Option<(&str, u16)> {
+    values::host_port(text)
+}
+
 /// Whether this may be the name of an election, a candidate or a member: up to 253 letters, digits
 /// and `. _ - :`, with a letter or digit at both ends.
 #[must_use]

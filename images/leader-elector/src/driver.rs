@@ -8,7 +8,8 @@ mod shared;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -20,6 +21,7 @@ use crate::election::{Command, Outcome};
 use crate::replica::{Applied, Completed, Options, Replica};
 use crate::store::Store;
 use crate::wire::{Frame, Join};
+pub use founding::{identity, random};
 pub use shared::{Phase, Shared};
 
 /// Inputs waiting for the driver; past it frames are dropped, as a network may, and requests are
@@ -88,12 +90,28 @@ pub trait Peers: Send {
 /// The way to a driver. Cheap to clone.
 #[derive(Clone)]
 pub struct Mailbox {
-    sender: SyncSender<Input>,
+    sender: Sender<Input>,
+    /// Counted here: a bounded channel would take the room for all of them from the start.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The driver's end of its mailboxes.
+pub struct Inputs {
+    receiver: Receiver<Input>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The way to a driver, and its end.
+#[must_use]
+pub fn mailbox() -> (Mailbox, Inputs) {
+    let (sender, receiver) = channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    (Mailbox { sender, waiting: Arc::clone(&waiting) }, Inputs { receiver, waiting })
 }
 
 /// A replica with its world.
 pub struct Driver {
-    inbox: Receiver<Input>,
+    inbox: Inputs,
     shared: Arc<Shared>,
     store: Box<dyn Store>,
     peers: Box<dyn Peers>,
@@ -116,35 +134,47 @@ impl Mailbox {
     /// # Errors
     /// The input.
     pub fn tell(&self, input: Input) -> Result<(), Input> {
-        self.sender.try_send(input).map_err(|error| match error {
-            TrySendError::Full(input) | TrySendError::Disconnected(input) => input,
-        })
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= INBOX_MAX {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(input);
+        }
+        self.sender.send(input).map_err(|unsent| unsent.0)
+    }
+}
+
+// === impl Inputs ===
+
+impl Inputs {
+    fn next(&self, wait: Duration) -> Result<Input, RecvTimeoutError> {
+        let input = self.receiver.recv_timeout(wait)?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Ok(input)
+    }
+
+    fn more(&self) -> Option<Input> {
+        let input = self.receiver.try_recv().ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(input)
     }
 }
 
 // === impl Driver ===
 
 impl Driver {
-    /// A driver that has not started, and the way to it. `options.id` is overwritten by the id in
-    /// the store, which is made if there is none.
-    ///
-    /// # Errors
-    /// The store cannot be used.
+    /// A driver that has not started. `identity` comes from [`identity`], `inbox` from [`mailbox`].
+    #[must_use]
     pub fn new(
-        mut store: Box<dyn Store>,
+        inbox: Inputs,
+        store: Box<dyn Store>,
         peers: Box<dyn Peers>,
-        mut options: Options,
-        mut hello: Hello,
-    ) -> anyhow::Result<(Self, Mailbox, Arc<Shared>)> {
-        let identity = founding::identity(&mut *store, &options)?;
-        options.id = identity.id;
-        hello.id = identity.id;
-        hello.group.clone_from(&identity.group);
-        let (sender, inbox) = sync_channel(INBOX_MAX);
+        identity: Identity,
+        options: Options,
+        hello: Hello,
+    ) -> Self {
         let shared = Arc::new(Shared::new(Arc::clone(&options.name), identity.id));
-        let driver = Self {
+        Self {
             inbox,
-            shared: Arc::clone(&shared),
+            shared,
             store,
             peers,
             options,
@@ -156,14 +186,13 @@ impl Driver {
             reads: HashMap::new(),
             joined: Boottime::default(),
             looked: Boottime::default(),
-        };
-        Ok((driver, Mailbox { sender }, shared))
+        }
     }
 
-    /// Who this member is.
+    /// What others may see of it.
     #[must_use]
-    pub fn hello(&self) -> Hello {
-        self.hello.clone()
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// Runs until every [`Mailbox`] is gone. `beat` is called at least every second.
@@ -179,13 +208,13 @@ impl Driver {
         let wait = self.options.tick.min(TURN_EVERY);
         loop {
             beat();
-            match self.inbox.recv_timeout(wait) {
+            match self.inbox.next(wait) {
                 Ok(input) => self.take(input)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             for _ in 1..TURN_MAX {
-                let Ok(input) = self.inbox.try_recv() else { break };
+                let Some(input) = self.inbox.more() else { break };
                 self.take(input)?;
             }
             self.turn()?;

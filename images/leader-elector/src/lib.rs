@@ -28,6 +28,9 @@ pub mod discovery;
 pub mod transport;
 pub mod wire;
 
+#[cfg(any(test, feature = "simulation"))]
+pub mod fuzzing;
+
 pub mod backend;
 
 pub mod agent;

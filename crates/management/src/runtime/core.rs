@@ -51,6 +51,8 @@ pub(crate) struct Core {
     /// The image's own word, beside the checks.
     pub(super) ready: AtomicBool,
     pub(super) ever_ready: AtomicBool,
+    /// What the image says is broken about what it serves, for `/livez`.
+    pub(crate) broken: Mutex<Option<String>>,
     pub(super) actions: Mutex<HashMap<Signal, Action>>,
     pub(super) end: Mutex<End>,
     /// Threads watched by their handle.
@@ -151,7 +153,7 @@ impl Core {
         let name = |(name, age): (String, Duration)| {
             format!("no heartbeat of {name} for {:.1}s", age.as_secs_f64())
         };
-        stalled.into_iter().map(name).collect()
+        stalled.into_iter().map(name).chain(lock(&self.broken).clone()).collect()
     }
 
     /// What a drain would wait for. An image that is ready and has not brought its drain yet is

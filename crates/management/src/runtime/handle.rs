@@ -69,6 +69,12 @@ impl Handle {
         self.core.set_ready(ready);
     }
 
+    /// The image's own word on liveness: with a reason, `/livez` fails. For an image that stands
+    /// for its application, and wants that restarted; its own dependencies belong in checks.
+    pub fn set_broken(&self, reason: Option<String>) {
+        *lock(&self.core.broken) = reason;
+    }
+
     /// Spawns a watched task on the runtime of the caller: if it ends before the process was asked
     /// to stop, the process ends with 1 and an error in the log that names it.
     ///

@@ -340,5 +340,4 @@ pub(super) fn parse_any(bytes: &[u8]) {
     let _ = parse::<RenewalsBody>(bytes).map(|body| body.check());
     let _ = parse::<ResignBody>(bytes).map(|body| body.check());
     let _ = parse::<CheckBody>(bytes);
-    let _ = parse::<SessionText>(bytes);
 }

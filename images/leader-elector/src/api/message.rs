@@ -342,6 +342,10 @@ fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Err
 /// It is no JSON, or not of this shape.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     use serde_json::error::Category;
+    // Structs can be read from lists too, in the order of their fields; nobody should rely on that.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::invalid("expected an object"));
+    }
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => Problem::invalid(error.to_string()),
         _ => Problem::bad_request(error.to_string()),

@@ -1,6 +1,7 @@
 //! From an empty disk to a member of a group.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use tracing::{info, warn};
@@ -8,27 +9,37 @@ use tracing::{info, warn};
 use super::{Driver, Phase};
 use crate::Boottime;
 use crate::bootstrap::{Decision, Hello, Identity, decide, stranded};
-use crate::replica::{Options, Replica, logger};
+use crate::replica::{Replica, logger};
 use crate::store::Store;
 
-/// Who this member is, from its store or new.
-pub(super) fn identity(store: &mut dyn Store, options: &Options) -> anyhow::Result<Identity> {
+/// Who this member is: from its store, or drawn now and stored.
+///
+/// # Errors
+/// The store cannot be used, or belongs to a member of another name.
+pub fn identity(store: &mut dyn Store, name: &Arc<str>) -> anyhow::Result<Identity> {
     if let Some(identity) = store.identity()? {
         ensure!(
-            identity.name == options.name,
-            "the store belongs to member {}, and this one is called {}",
+            identity.name == *name,
+            "the store belongs to member {}, and this one is called {name}",
             identity.name,
-            options.name
         );
         return Ok(identity);
     }
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).context("draw a random id")?;
     // 0 means nobody.
-    let id = u64::from_le_bytes(bytes).max(1);
-    let identity = Identity { id, name: options.name.clone(), group: None };
+    let id = random()?.max(1);
+    let identity = Identity { id, name: Arc::clone(name), group: None };
     store.set_identity(&identity)?;
     Ok(identity)
+}
+
+/// A number that nobody can foresee.
+///
+/// # Errors
+/// The system has none.
+pub fn random() -> anyhow::Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).context("draw a random number")?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 impl Driver {

@@ -1,9 +1,17 @@
 //! What the image does, seen from outside.
 
+#![expect(clippy::print_stdout, reason = "seeds are shown with the failure of a test")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod api;
+mod auto;
+mod bound;
+mod compat;
 mod conformance;
 mod etcd;
 mod kubernetes;
+mod limits;
+mod lost;
 mod single;
 mod support;
+mod watch;

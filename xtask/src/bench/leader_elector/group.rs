@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::Bench;
 use super::http::{Client, request};
@@ -36,7 +37,8 @@ pub(super) struct Group {
     pub(super) members: Vec<Member>,
     program: PathBuf,
     cores: Vec<usize>,
-    folder: PathBuf,
+    /// Home of state and logs; gone with the group.
+    folder: TempDir,
 }
 
 /// A member and what it takes to start it again.
@@ -74,10 +76,9 @@ impl Group {
             Kind::Ours => bench.ours.clone(),
             Kind::Theirs => bench.theirs.clone(),
         };
-        let folder = bench.folder().join(kind.name());
-        std::fs::create_dir_all(&folder)?;
+        let folder = tempfile::tempdir_in(bench.folder()).context("create a folder")?;
         std::fs::write(
-            folder.join("peer-secret"),
+            folder.path().join("peer-secret"),
             "a secret of one run of a benchmark, 32 bytes+",
         )?;
         let mut members = Vec::new();
@@ -108,7 +109,7 @@ impl Group {
             &self.program,
             &member.arguments,
             &self.cores,
-            &self.folder,
+            self.folder.path(),
         )?;
         member.child = Some(child);
         Ok(())

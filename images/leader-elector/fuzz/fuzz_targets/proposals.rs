@@ -1,0 +1,7 @@
+//! Commands in a log entry.
+#![no_main]
+
+use leader_elector::fuzzing;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| fuzzing::proposals(input));
