@@ -9,6 +9,7 @@ mod bound;
 mod compat;
 mod conformance;
 mod etcd;
+mod group;
 mod kubernetes;
 mod limits;
 mod lost;

@@ -4,6 +4,7 @@ pub(crate) mod apiserver;
 mod client;
 pub(crate) mod etcd;
 mod faulty;
+mod group;
 mod random;
 
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 
 pub(crate) use client::{Connection, Event, Reply};
 pub(crate) use faulty::{Fault, Faulty};
+pub(crate) use group::{Group, Member, wait_for};
 pub(crate) use random::Random;
 
 /// Longest wait for anything in these tests; only a failing test waits that long.
