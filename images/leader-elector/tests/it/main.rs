@@ -14,6 +14,7 @@ mod group;
 mod kubernetes;
 mod limits;
 mod lost;
+mod raft;
 mod single;
 mod support;
 mod watch;
