@@ -1,6 +1,8 @@
 //! A sidecar in this process, a client of its own, and waiting for conditions.
 
+pub(crate) mod apiserver;
 mod client;
+pub(crate) mod etcd;
 mod faulty;
 mod group;
 mod random;
@@ -11,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use leader_elector::agent::{Action, Agent, AgentConfig};
 use leader_elector::api::{Api, ApiConfig};
-use leader_elector::backend::Backend;
 use leader_elector::backend::single::Single;
+use leader_elector::backend::{Acquire, Backend, Session};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -113,6 +115,20 @@ impl Sidecar {
     }
 }
 
+/// A candidate for `jobs` past every sidecar.
+pub(crate) fn candidate(name: &str, session: u64) -> Acquire {
+    Acquire {
+        election: "jobs".into(),
+        holder: name.into(),
+        session: Session(session),
+        ttl: WAIT_MAX,
+        priority: 0,
+        wait: true,
+        metadata: None,
+        request_id: None,
+    }
+}
+
 /// Polls a condition; a test fails if it does not come to hold.
 pub(crate) async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
@@ -120,4 +136,10 @@ pub(crate) async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool)
         assert!(start.elapsed() < WAIT_MAX, "waited too long until {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// A port on 127.0.0.1 that the kernel just had free.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
