@@ -19,6 +19,7 @@ use crate::agent::{Action, Agent, AgentConfig};
 use crate::api::{self, Api, ApiConfig};
 use crate::backend::Backend;
 use crate::backend::etcd::Etcd;
+use crate::backend::kubernetes::Kubernetes;
 use crate::backend::single::Single;
 use crate::campaign::{self, CampaignConfig, Probe};
 use crate::config::{self, Args, BackendConfig, Config, LostAction, ProbeConfig};
@@ -125,7 +126,10 @@ async fn bind_backend(config: &Config) -> anyhow::Result<(Place, Arc<dyn Backend
         BackendConfig::Etcd(etcd) => {
             (Place::Remote, Arc::new(Etcd::start(etcd, Arc::clone(&config.id))?))
         }
-        BackendConfig::Kubernetes(_) => anyhow::bail!("not yet"),
+        BackendConfig::Kubernetes(kubernetes) => {
+            let (id, default) = (Arc::clone(&config.id), Arc::clone(&config.elections[0]));
+            (Place::Remote, Arc::new(Kubernetes::start(kubernetes, id, default)?))
+        }
     })
 }
 

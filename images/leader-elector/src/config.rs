@@ -262,6 +262,12 @@ pub fn is_name(text: &str) -> bool {
     values::is_name(text)
 }
 
+/// Whether this may be the name of a Lease of Kubernetes.
+#[must_use]
+pub fn is_lease_name(text: &str) -> bool {
+    stores::is_dns_name(text)
+}
+
 /// The command line: the flags, and `docs` for the tables of the README.
 #[must_use]
 pub fn command() -> Command {

@@ -137,14 +137,3 @@ impl Lines {
         }
     }
 }
-
-// === impl Trouble ===
-
-impl Trouble {
-    /// What it says.
-    pub(super) fn text(self) -> String {
-        match self {
-            Self::NotSent(text) | Self::Lost(text) => text,
-        }
-    }
-}

@@ -85,10 +85,6 @@ impl Views {
         self.lock().iter().map(view).collect()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -149,7 +149,7 @@ fn readable(typed: &Typed<'_>, flag: &str, path: &PathBuf) -> Result<(), ConfigE
 }
 
 /// Whether Kubernetes takes it as the name of an object.
-fn is_dns_name(name: &str) -> bool {
+pub(super) fn is_dns_name(name: &str) -> bool {
     let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let label = |label: &str| {
         let ends = label.bytes().next().zip(label.bytes().next_back());

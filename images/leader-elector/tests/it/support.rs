@@ -1,6 +1,8 @@
 //! A sidecar in this process, a client of its own, and waiting for conditions.
 
+pub(crate) mod apiserver;
 mod client;
+pub(crate) mod etcd;
 mod faulty;
 mod group;
 mod random;
@@ -134,4 +136,10 @@ pub(crate) async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool)
         assert!(start.elapsed() < WAIT_MAX, "waited too long until {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// A port on 127.0.0.1 that the kernel just had free.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
