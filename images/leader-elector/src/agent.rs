@@ -222,6 +222,9 @@ impl Agent {
         session: Session,
         token: u64,
     ) -> Result<Standing, Failure> {
+        if self.is_stopping() {
+            return Err(ending());
+        }
         match self.backend.renew(election, session, token).await {
             Ok(grant) => {
                 let standing = self.confirm(election, grant);
@@ -236,7 +239,7 @@ impl Agent {
             Err(failure) => {
                 self.counters.not_renewed.fetch_add(1, Ordering::Relaxed);
                 if matches!(failure, Failure::Lost(_)) {
-                    let loss = self.holdings().lost(election, session);
+                    let loss = self.holdings().lost(election, session, token);
                     loss.iter().for_each(|loss| self.lose(loss));
                 }
                 Err(failure)
@@ -269,6 +272,16 @@ impl Agent {
             Err(Failure::Lost(_)) if repeated || held.is_some() => Ok(()),
             other => other,
         }
+    }
+
+    /// Takes a candidacy back whose outcome nobody waits for.
+    pub(crate) async fn abandon(&self, election: &Arc<str>, session: Session) {
+        let read = self.read(election, Consistency::Local).await;
+        let lease = read.ok().and_then(|view| view.lease).filter(|it| it.session == session);
+        let token = lease.map_or(0, |lease| lease.token);
+        // Without a token it ends a candidacy that is still on its way; if nobody can be reached,
+        // the lease runs out.
+        let _ = self.backend.resign(election, session, token, None).await;
     }
 
     /// Gives what is held here to a candidate in the queue; who leads after that.
@@ -510,7 +523,7 @@ fn ending() -> Failure {
     Failure::NoQuorum("this sidecar is stopping".to_owned())
 }
 
-fn new_session() -> Result<Session, Failure> {
+pub(crate) fn new_session() -> Result<Session, Failure> {
     let chance = |error| Failure::NoQuorum(format!("no randomness: {error}"));
     getrandom::u64().map(Session).map_err(chance)
 }

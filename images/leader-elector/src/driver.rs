@@ -361,8 +361,7 @@ impl Driver {
         if status.leads {
             self.shared.set_contact(now);
         }
-        let member = status.members.contains_key(&self.identity.id);
-        if !member && now.since(self.joined) >= JOIN_EVERY {
+        if replica.wants_in(now) && now.since(self.joined) >= JOIN_EVERY {
             self.joined = now;
             let Options { id, name, witness, .. } = &self.options;
             for &peer in &self.others {

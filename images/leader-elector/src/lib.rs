@@ -28,6 +28,8 @@ pub mod discovery;
 pub mod transport;
 pub mod wire;
 
+pub mod codec;
+
 #[cfg(any(test, feature = "simulation"))]
 pub mod fuzzing;
 
@@ -44,7 +46,6 @@ pub mod metrics;
 pub mod simulation;
 
 mod clock;
-mod codec;
 mod docs;
 
 pub use clock::Boottime;

@@ -197,6 +197,8 @@ pub struct Replica {
     timeout: usize,
     role: (u64, StateRole, u64),
     ticked: Boottime,
+    /// When the leader was last heard of.
+    contact: Boottime,
     /// A read that must be confirmed before anything expires, after this member stood still.
     barrier: Option<u64>,
     /// Commands for the next entry, if this member leads.
@@ -290,6 +292,7 @@ impl Replica {
             timeout: 0,
             role: (0, StateRole::Follower, 0),
             ticked: now,
+            contact: now,
             barrier: None,
             incoming: Vec::new(),
             based: false,
@@ -334,9 +337,21 @@ impl Replica {
         }
     }
 
+    /// Whether this member has to ask to be let in: it is none yet, or it hears of no leader. Who was
+    /// removed while it was cut off still takes itself for a member, and is never told otherwise.
+    #[must_use]
+    pub fn wants_in(&self, now: Boottime) -> bool {
+        let silence = now.since(self.contact);
+        let cut_off = !self.leads() && silence >= self.election_timeout() * 3;
+        cut_off || !self.state.members.contains_key(&self.options.id)
+    }
+
     /// Takes a frame that a member sent.
     pub fn frame(&mut self, now: Boottime, from: u64, frame: Frame) {
         self.keeper.heard(now, from);
+        if from == self.node.raft.leader_id {
+            self.contact = now;
+        }
         match frame {
             Frame::Raft(message) => self.step(from, message),
             Frame::Propose(proposals) => {

@@ -60,6 +60,8 @@ pub struct Setup {
     pub nodes: usize,
     /// Disks are wiped, nodes added, members removed.
     pub churn: bool,
+    /// Wall clock seconds at the beginning.
+    pub wall_seconds: u64,
     /// Bugs for the simulation to find.
     pub planted: PlantedBugs,
     /// Another: a lease is counted from when its confirmation came.
@@ -89,6 +91,8 @@ pub struct Summary {
     pub wiped: u64,
     /// Simulated milliseconds.
     pub millis: u64,
+    /// The lowest token.
+    pub token_first: u64,
     /// The highest token.
     pub token_last: u64,
 }
@@ -140,6 +144,8 @@ struct World {
     history: History,
     witness: Witness,
     violation: Option<String>,
+    /// The operator removes members. Then no disk is lost: of two voters that are left neither may.
+    removals: bool,
     /// Nothing goes wrong any more, since when.
     ending: bool,
     ended: u64,
@@ -158,7 +164,8 @@ pub fn run(seed: u64, setup: Setup) -> Result<Summary, Box<Violation>> {
         Ok(()) => Ok(Summary {
             trace: world.trace.hash(),
             millis: world.now / MS,
-            token_last: world.witness.token_last(),
+            token_first: world.witness.tokens().0,
+            token_last: world.witness.tokens().1,
             ..world.summary
         }),
         Err(text) => Err(Box::new(Violation { text, trace: world.trace.text() })),
@@ -174,6 +181,7 @@ impl Setup {
         Self {
             nodes,
             churn: false,
+            wall_seconds: 1_700_000_000,
             planted: PlantedBugs::default(),
             deadline_after_send: false,
             whole_trace: false,
@@ -204,6 +212,7 @@ impl World {
             history: History::default(),
             witness: Witness::default(),
             violation: None,
+            removals: seed.is_multiple_of(2),
             ending: false,
             ended: 0,
             done: false,
@@ -251,7 +260,7 @@ impl World {
             min_voters: 3,
             dead_after: Duration::from_secs(if self.setup.churn { 12 } else { 0 }),
             seed: self.dice.number(),
-            wall_seconds: 1_700_000_000 + self.now / SECOND,
+            wall_seconds: self.setup.wall_seconds + self.now / SECOND,
             token_floor: 0,
             snapshot_every: 10 + self.dice.below(100),
             planted: self.setup.planted,

@@ -34,7 +34,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::bootstrap::Hello;
-use crate::config::{PeerAuth, TlsFiles};
+use crate::config::PeerAuth;
+pub use crate::config::TlsFiles;
 use crate::discovery::Target;
 use crate::wire::Frame;
 pub use counters::{Counters, Refused};

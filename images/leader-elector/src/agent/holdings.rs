@@ -151,8 +151,10 @@ impl Holdings {
     }
 
     /// The backend says that a candidacy is over.
-    pub fn lost(&mut self, election: &str, session: Session) -> Option<Loss> {
-        let same = self.held.get(election)?.standing.lease.session == session;
+    pub fn lost(&mut self, election: &str, session: Session, token: u64) -> Option<Loss> {
+        let lease = &self.held.get(election)?.standing.lease;
+        // A renewal with a wrong token says nothing of the lease with the right one.
+        let same = lease.session == session && lease.token == token;
         if same { self.end(election) } else { None }
     }
 

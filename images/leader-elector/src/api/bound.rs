@@ -13,8 +13,8 @@ use super::events::event;
 use super::message::Held;
 use super::problem::Problem;
 use crate::Boottime;
-use crate::agent::{Agent, Seen, Standing};
-use crate::backend::Failure;
+use crate::agent::{Agent, Candidacy, Seen, Standing, new_session};
+use crate::backend::{Failure, Session};
 
 /// A lease is renewed when this part of its time to live has passed.
 const RENEW_PARTS: u32 = 3;
@@ -31,6 +31,15 @@ pub(super) struct Bound {
 
 /// A candidacy under way; the queue is left when it is dropped.
 pub(super) type Waiting = Pin<Box<dyn Future<Output = Result<Standing, Failure>> + Send>>;
+
+/// The first try of a candidacy that would be bound: should the connection end meanwhile, or nobody
+/// know what came of it, it is taken back.
+pub(super) struct Attempt {
+    agent: Arc<Agent>,
+    election: Arc<str>,
+    session: Session,
+    ended: bool,
+}
 
 enum State {
     Waiting(Waiting),
@@ -156,6 +165,35 @@ fn leads_again(state: &mut State, standing: Standing) {
     if let State::Leads(leads) = state {
         leads.renew = Boottime::now() + standing.lease.ttl / RENEW_PARTS;
         leads.standing = standing;
+    }
+}
+
+// === impl Attempt ===
+
+impl Attempt {
+    /// Chooses the session, unless that was done.
+    pub(super) fn start(agent: &Arc<Agent>, candidacy: &mut Candidacy) -> Result<Self, Failure> {
+        let session = match candidacy.session {
+            Some(session) => session,
+            None => new_session()?,
+        };
+        candidacy.session = Some(session);
+        let election = Arc::clone(&candidacy.election);
+        Ok(Self { agent: Arc::clone(agent), election, session, ended: false })
+    }
+
+    pub(super) fn end(mut self, acquired: &Result<Standing, Failure>) {
+        self.ended = !matches!(acquired, Err(Failure::Unknown(_)));
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.ended && tokio::runtime::Handle::try_current().is_ok() {
+            let (agent, election) = (Arc::clone(&self.agent), Arc::clone(&self.election));
+            let session = self.session;
+            self.agent.tasks().spawn(async move { agent.abandon(&election, session).await });
+        }
     }
 }
 

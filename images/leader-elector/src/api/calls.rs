@@ -12,26 +12,26 @@ use hyper::Response;
 use hyper::body::{Bytes, Incoming};
 
 use super::body::{self, Body};
-use super::bound::{Bound, Waiting};
+use super::bound::{Attempt, Bound, Waiting};
 use super::compat::{self, Name, Names};
 use super::events::{Source, Stream};
 use super::message::{
-    AcquireBody, BODY_BYTES_MAX, CheckBody, Held, OneRenewed, RENEWALS_BYTES_MAX, RenewBody,
+    AcquireBody, BODY_BYTES_MAX, CheckBody, Held, Leads, OneRenewed, RENEWALS_BYTES_MAX, RenewBody,
     Renewal, RenewalsBody, Renewed, ResignBody, SessionText, State, States, WAIT_MAX, parse,
-    parse_or_default, to_json,
+    to_json,
 };
 use super::problem::Problem;
 use super::route::{Call, Scope, parameter};
 use super::watching::Watcher;
 use super::{Api, json};
 use crate::Boottime;
-use crate::agent::{Agent, Seen, Standing};
+use crate::agent::{Agent, Candidacy, Seen, Standing};
 use crate::backend::{Consistency, Failure, Session};
 
 type Answer = Result<Response<Body>, Problem>;
 
 /// How long a stream waits for its lease if the client does not say: as long as it is open.
-const WAIT_OPEN: Duration = WAIT_MAX;
+const WAIT_OPEN: Duration = Duration::from_secs(365 * 24 * 3600);
 const EVENT_STREAM: &str = "text/event-stream";
 
 // === impl Api ===
@@ -39,6 +39,14 @@ const EVENT_STREAM: &str = "text/event-stream";
 impl Api {
     /// Carries a call out.
     pub(super) async fn call(&self, call: Call, parts: &Parts, body: Incoming) -> Answer {
+        match call {
+            Call::Renew(scope) => self.renew(scope, body).await,
+            // Boxed, as every connection keeps room for the largest of its futures.
+            other => Box::pin(self.rare(other, parts, body)).await,
+        }
+    }
+
+    async fn rare(&self, call: Call, parts: &Parts, body: Incoming) -> Answer {
         match call {
             Call::Renew(scope) => self.renew(scope, body).await,
             Call::RenewAll => self.renew_all(body).await,
@@ -89,20 +97,29 @@ impl Api {
     async fn acquire(&self, scope: Scope, parts: &Parts, body: Incoming) -> Answer {
         let election = self.election(scope);
         let bytes = body::read(body, BODY_BYTES_MAX).await?;
-        let body: AcquireBody = parse_or_default(&bytes)?;
+        let body: AcquireBody = parse(&bytes)?;
         let ttl_min = self.agent.config().ttl_min;
-        let (mut candidacy, wait) = body.candidacy(Arc::clone(&election), ttl_min)?;
+        let (candidacy, wait) = body.candidacy(Arc::clone(&election), ttl_min)?;
         // An application that stands for election is not the one that was to end.
         self.agent.application_lives();
         if !wants_events(&parts.headers) {
             let standing = self.agent.acquire(candidacy).await?;
             return Ok(held(&election, &standing));
         }
+        self.bind(candidacy, wait).await
+    }
+
+    /// Binds the lease to the connection. What can be said at once is an answer with a status; who
+    /// waits is shown an open stream.
+    async fn bind(&self, mut candidacy: Candidacy, wait: Option<Duration>) -> Answer {
         let place = self.place()?;
+        let election = Arc::clone(&candidacy.election);
         candidacy.wait = Duration::ZERO;
+        let first = Attempt::start(&self.agent, &mut candidacy)?;
+        let acquired = self.agent.acquire(candidacy.clone()).await;
+        first.end(&acquired);
         let wait = wait.unwrap_or(WAIT_OPEN);
-        let first = self.agent.acquire(candidacy.clone()).await;
-        let bound = match first {
+        let bound = match acquired {
             Ok(standing) => Bound::elected(&self.agent, election, standing, place),
             Err(Failure::Held { .. } | Failure::DuplicateId(_)) if !wait.is_zero() => {
                 candidacy.wait = wait;
@@ -181,7 +198,8 @@ impl Api {
 
     async fn is_leader(&self, election: &Arc<str>) -> Answer {
         if let Some(standing) = self.agent.standing(election) {
-            return Ok(held(election, &standing));
+            let leads = Leads::new(election, &standing, Boottime::now());
+            return Ok(json(StatusCode::OK, to_json(&leads)));
         }
         let view = self.agent.read(election, Consistency::Local).await.unwrap_or_default();
         let seen = Seen::new(&self.agent, election, view);
@@ -294,7 +312,7 @@ fn one<'s>(
 fn not_renewed(agent: &Agent, election: &str, token: u64, failure: Failure) -> Problem {
     match failure {
         Failure::Lost(leader) => Problem::lost(leader.as_ref()),
-        Failure::NoQuorum(_) | Failure::Unknown(_) => {
+        Failure::NoQuorum(_) | Failure::Unknown(_) | Failure::Limit(_) => {
             let standing = agent.standing(election).filter(|it| it.lease.token == token);
             let left = standing.map_or(Duration::ZERO, |it| it.valid_for(Boottime::now()));
             Problem::not_renewed(&failure, left)
@@ -333,7 +351,7 @@ fn number(text: Option<&str>, name: &str) -> Result<Option<u64>, Problem> {
 /// What fuzz targets reach into: a body of every call.
 #[cfg(feature = "simulation")]
 pub(super) fn parse_any(bytes: &[u8]) {
-    if let Ok(body) = parse_or_default::<AcquireBody>(bytes) {
+    if let Ok(body) = parse::<AcquireBody>(bytes) {
         let _ = body.candidacy("e".into(), Duration::from_secs(1));
     }
     let _ = parse::<RenewBody>(bytes);

@@ -109,6 +109,17 @@ pub struct Held<'s> {
     renew_after_ms: u64,
 }
 
+/// That this sidecar leads, for who only asks: without the session, which is the holder's alone.
+#[derive(Debug, Serialize)]
+pub struct Leads<'s> {
+    is_leader: bool,
+    election: &'s str,
+    holder: &'s str,
+    token: u64,
+    valid_for_ms: u64,
+    deadline_boottime_ns: u64,
+}
+
 /// Who leads, as everybody may know it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Leader {
@@ -269,7 +280,7 @@ fn check_holder(holder: Option<&str>) -> Result<(), Problem> {
     }
 }
 
-// === impl Held, Leader, State ===
+// === impl Held, Leads, Leader, State ===
 
 impl<'s> Held<'s> {
     /// What is said of a lease now.
@@ -286,6 +297,21 @@ impl<'s> Held<'s> {
             valid_for_ms: millis(standing.valid_for(now)),
             deadline_boottime_ns: deadline.as_nanos(),
             renew_after_ms: millis(lease.ttl / 3),
+        }
+    }
+}
+
+impl<'s> Leads<'s> {
+    /// What is said of a lease now.
+    #[must_use]
+    pub fn new(election: &'s str, standing: &'s Standing, now: Boottime) -> Self {
+        Self {
+            is_leader: true,
+            election,
+            holder: &standing.lease.holder,
+            token: standing.lease.token,
+            valid_for_ms: millis(standing.valid_for(now)),
+            deadline_boottime_ns: standing.deadline.as_nanos(),
         }
     }
 }
@@ -336,7 +362,7 @@ fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Err
     Box::<str>::deserialize(deserializer).map(Arc::from)
 }
 
-/// Reads a body.
+/// Reads a body; a missing one is an empty object.
 ///
 /// # Errors
 /// It is no JSON, or not of this shape.
@@ -346,18 +372,11 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(Problem::invalid("expected an object"));
     }
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
         Category::Data => Problem::invalid(error.to_string()),
         _ => Problem::bad_request(error.to_string()),
     })
-}
-
-/// Reads a body that may be missing.
-///
-/// # Errors
-/// As [`parse`].
-pub fn parse_or_default<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, Problem> {
-    if bytes.is_empty() { Ok(T::default()) } else { parse(bytes) }
 }
 
 /// Writes an answer.

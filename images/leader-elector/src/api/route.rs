@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::Method;
+use management::Endpoint;
 
 use super::problem::Problem;
 use crate::election::NAME_BYTES_MAX;
@@ -39,6 +40,40 @@ pub enum Call {
     Health,
     /// `GET /readyz`.
     Ready,
+}
+
+/// All calls, for tables.
+pub const CALLS: &[Endpoint] = &[
+    call(
+        "POST",
+        "/v1/elections/{e}/acquire",
+        "Lead, or wait for it; bound to the connection with `Accept: text/event-stream` (alias `POST /becomeLeader`)",
+    ),
+    call("POST", "/v1/elections/{e}/renew", "Go on leading (alias `POST /renewLeadership`)"),
+    call("POST", "/v1/renew", "Go on leading in many elections"),
+    call("POST", "/v1/elections/{e}/resign", "Lead no more (alias `POST /resign`)"),
+    call("POST", "/v1/elections/{e}/check", "Whether a token is that of the lease"),
+    call("GET", "/v1/elections/{e}", "Who leads; `?consistency=linearizable` asks the group"),
+    call(
+        "GET",
+        "/v1/elections/{e}/watch",
+        "Who leads from now on: events, or a long poll with `?since=V&wait_ms=N`",
+    ),
+    call("GET", "/v1/elections/{e}/is-leader", "200 if this sidecar's application leads, else 503"),
+    call("GET", "/v1/elections", "All elections"),
+    call("GET", "/", "The leader's name, as the Kubernetes leader-elector says it"),
+    call("GET", "/isLeader", "Whether this one leads, likewise"),
+    call("GET", "/sse", "The leader's name as events, as nais/elector says it"),
+    call(
+        "GET",
+        "/healthz",
+        "200 while the sidecar works and need not have its application restarted",
+    ),
+    call("GET", "/readyz", "200 while the group answers"),
+];
+
+const fn call(method: &'static str, path: &'static str, about: &'static str) -> Endpoint {
+    Endpoint { method, path, about }
 }
 
 /// Which election a call is about.
@@ -177,35 +212,44 @@ pub fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
 mod tests {
     use super::*;
 
-    fn call(method: Method, path: &str) -> Result<Call, u16> {
+    fn found(method: Method, path: &str) -> Result<Call, u16> {
         Call::of(&method, path).map_err(|problem| problem.status().as_u16())
     }
 
     #[test]
     fn names_in_paths() {
         let named = |name: &str| Ok(Call::Read(name.into()));
-        assert_eq!(call(Method::GET, "/v1/elections/a-b_c.d:e@f"), named("a-b_c.d:e@f"));
-        assert_eq!(call(Method::GET, "/v1/elections/a%3ab"), named("a:b"));
+        assert_eq!(found(Method::GET, "/v1/elections/a-b_c.d:e@f"), named("a-b_c.d:e@f"));
+        assert_eq!(found(Method::GET, "/v1/elections/a%3ab"), named("a:b"));
         for bad in ["%2f", "a%20b", "", "%zz", "%", "..", "%ff", "a%00", "\u{e4}"] {
             let path = format!("/v1/elections/{bad}");
-            assert_eq!(call(Method::GET, &path), Err(422), "{path}");
+            assert_eq!(found(Method::GET, &path), Err(422), "{path}");
         }
         let longest = "a".repeat(NAME_BYTES_MAX);
-        assert_eq!(call(Method::GET, &format!("/v1/elections/{longest}")), named(&longest));
-        assert_eq!(call(Method::GET, &format!("/v1/elections/{longest}a")), Err(422));
+        assert_eq!(found(Method::GET, &format!("/v1/elections/{longest}")), named(&longest));
+        assert_eq!(found(Method::GET, &format!("/v1/elections/{longest}a")), Err(422));
     }
 
     #[test]
     fn unknown_paths_and_methods() {
         for path in ["/v1", "/v1/elections/", "/v1/elections/a/", "/v1/elections/a/b", "/x", "*"] {
             let expected = if path == "/v1/elections/" { 422 } else { 404 };
-            let found = call(Method::GET, path);
+            let found = found(Method::GET, path);
             assert!(found == Err(404) || found == Err(expected), "{path}: {found:?}");
         }
-        assert_eq!(call(Method::GET, "/v1/elections/a/renew"), Err(405));
-        assert_eq!(call(Method::POST, "/v1/elections/a/watch"), Err(405));
-        assert_eq!(call(Method::DELETE, "/v1/elections/a"), Err(405));
-        assert_eq!(call(Method::HEAD, "/healthz"), Ok(Call::Health));
+        assert_eq!(found(Method::GET, "/v1/elections/a/renew"), Err(405));
+        assert_eq!(found(Method::POST, "/v1/elections/a/watch"), Err(405));
+        assert_eq!(found(Method::DELETE, "/v1/elections/a"), Err(405));
+        assert_eq!(found(Method::HEAD, "/healthz"), Ok(Call::Health));
+    }
+
+    #[test]
+    fn the_table_is_what_is_served() {
+        for Endpoint { method, path, .. } in CALLS {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let found = found(method, &path.replace("{e}", "jobs"));
+            assert!(found.is_ok(), "{path}: {found:?}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl World {
             return;
         }
         let node = self.victim();
-        match self.dice.below(if self.setup.churn { 17 } else { 14 }) {
+        match self.dice.below(if self.setup.churn { 16 } else { 14 }) {
             0 | 1 => self.cut(node),
             2 => self.heal_network("heal"),
             3 => self.lossy(),
@@ -30,9 +30,9 @@ impl World {
             11 => self.kill_application(),
             12 => self.slow_disk(node),
             13 => self.late(),
+            14 if self.removals => self.remove_member(),
             14 => self.wipe(node),
-            15 => self.add_node(),
-            _ => self.remove_member(),
+            _ => self.add_node(),
         }
         let pause = self.dice.between(100 * MS, 2 * SECOND);
         self.schedule(pause, Event::Fault);

@@ -7,10 +7,11 @@ use super::clock::{Clock, MS};
 use super::history::Holder;
 use super::trace::Note;
 use super::{Event, World};
+use crate::codec::{CodecError, Writer};
 use crate::election::Change;
 use crate::replica::{Applied, Completed, Replica};
 use crate::store::{MemoryStore, Store};
-use crate::wire::Frame;
+use crate::wire::{self, Frame};
 
 /// A machine.
 pub(super) struct Node {
@@ -206,8 +207,7 @@ impl World {
             replica.tick(local);
             let status = replica.status();
             let (term, leads, applied) = (status.term, status.leads, status.applied);
-            let out = status.leader == 0 || !status.members.contains_key(&it.id);
-            let asks = out && it.ticks.is_multiple_of(5);
+            let asks = replica.wants_in(local) && it.ticks.is_multiple_of(5);
             self.trace.note(self.now, Note::Tick { node, term, leads, applied });
             if asks {
                 self.ask_to_join(node);
@@ -284,6 +284,9 @@ impl World {
                 }
                 continue;
             }
+            if let Err(error) = self.is_readable(&frame) {
+                return self.violated(format!("{error} in {frame:?}"));
+            }
             let [first, second] = self.network.delays(node, to, &mut self.dice);
             let from_id = self.nodes[node].id;
             if let Some(delay) = second {
@@ -294,6 +297,17 @@ impl World {
                 self.schedule(delay, Event::Frame { from: node, from_id, to, id, frame });
             }
         }
+    }
+
+    /// Whether a frame would come over a wire as it is; looked at now and then, as it takes time.
+    fn is_readable(&mut self, frame: &Frame) -> Result<(), CodecError> {
+        if self.dice.permille(950) {
+            return Ok(());
+        }
+        let mut writer = Writer::default();
+        wire::encode(frame, &mut writer);
+        let same = wire::decode(&writer.bytes)? == *frame;
+        same.then_some(()).ok_or(CodecError::Trailing)
     }
 
     fn take_in(&mut self, node: usize, applied: Applied) {

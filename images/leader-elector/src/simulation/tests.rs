@@ -76,6 +76,18 @@ fn a_seed_replays_exactly() {
     }
 }
 
+#[test]
+fn a_group_founded_anew_goes_on_above_the_tokens_of_the_one_that_was_lost() {
+    for seed in 1..20 {
+        let old = run(seed, Setup::of(3)).expect("keeps every promise");
+        let wall_seconds = Setup::of(3).wall_seconds + old.millis.div_ceil(1_000);
+        let new = run(seed + 100, Setup { wall_seconds, ..Setup::of(3) });
+        let new = new.expect("keeps every promise");
+        assert!(new.token_first > old.token_last, "seed {seed}: {old:?}, then {new:?}");
+        assert!(new.token_last < 1 << 53, "exact in JSON");
+    }
+}
+
 /// Whether one of the first seeds shows the bug, in these words.
 fn is_found(setup: Setup, words: &[&str]) {
     for seed in 1..300 {

@@ -76,9 +76,11 @@ impl Witness {
         Err(format!("two tables at index {applied}; one is {table:#?}"))
     }
 
-    /// The highest token that anybody was given.
-    pub(super) fn token_last(&self) -> u64 {
-        self.owners.keys().next_back().copied().unwrap_or(0)
+    /// The lowest and the highest token that anybody was given.
+    pub(super) fn tokens(&self) -> (u64, u64) {
+        let first = self.owners.keys().next().copied();
+        let last = self.owners.keys().next_back().copied();
+        (first.unwrap_or(0), last.unwrap_or(0))
     }
 }
 

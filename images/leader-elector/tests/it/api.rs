@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use leader_elector::Boottime;
 use leader_elector::api::ApiConfig;
-use leader_elector::backend::{Acquire, Backend, Session};
+use leader_elector::backend::Backend;
 use leader_elector::election::METADATA_BYTES_MAX;
 use management::Secret;
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Connection, Fault, Faulty, Sidecar, Store, TOKEN_BASE, WAIT_MAX, config, wait_until,
+    Connection, Fault, Faulty, Sidecar, Store, TOKEN_BASE, WAIT_MAX, candidate, config, wait_until,
 };
 
 async fn one() -> (Store, Sidecar) {
@@ -123,7 +123,7 @@ async fn values_past_their_limits_are_refused() {
         let reply = sidecar.post(&format!("/v1/elections/jobs/{call}"), "{}").await;
         assert_eq!((reply.status, reply.error().as_str()), (422, "invalid"), "{call}");
         let reply = sidecar.post(&format!("/v1/elections/jobs/{call}"), "").await;
-        assert_eq!((reply.status, reply.error().as_str()), (400, "bad_request"), "{call}");
+        assert_eq!((reply.status, reply.error().as_str()), (422, "invalid"), "{call}");
     }
     assert!(!sidecar.leads("jobs").await);
 }
@@ -216,6 +216,9 @@ async fn renew_goes_on_and_says_when_it_is_over() {
     let lost = sidecar.post("/v1/elections/jobs/renew", wrong).await;
     assert_eq!((lost.status, lost.error().as_str()), (409, "lost"));
     assert_eq!(lost.json()["leader"]["holder"], "a");
+    let wrong_token = format!(r#"{{"session":{},"token":1}}"#, lease["session"]);
+    let lost = sidecar.post("/v1/elections/jobs/renew", &wrong_token).await;
+    assert_eq!((lost.status, lost.error().as_str()), (409, "lost"));
     let lost = sidecar.post("/v1/elections/mail/renew", wrong).await;
     assert_eq!((lost.status, lost.error().as_str()), (409, "lost"));
     assert!(sidecar.leads("jobs").await, "another's failure changes nothing");
@@ -312,19 +315,6 @@ async fn a_successor_goes_before_who_waited_longer() {
     assert_eq!(&*first.lease.holder, "c");
 }
 
-fn candidate(name: &str, session: u64) -> Acquire {
-    Acquire {
-        election: "jobs".into(),
-        holder: name.into(),
-        session: Session(session),
-        ttl: WAIT_MAX,
-        priority: 0,
-        wait: true,
-        metadata: None,
-        request_id: None,
-    }
-}
-
 #[tokio::test]
 async fn a_token_is_checked_against_the_lease() {
     let (_store, sidecar) = one().await;
@@ -378,7 +368,9 @@ async fn is_leader_serves_as_a_probe() {
     assert_eq!((none.status, none.error().as_str()), (503, "not_leader"));
     assert!(none.json().get("leader").is_none());
     sidecar.lead("jobs", "").await;
-    assert_eq!(sidecar.get("/v1/elections/jobs/is-leader").await.status, 200);
+    let yes = sidecar.get("/v1/elections/jobs/is-leader").await;
+    assert_eq!((yes.status, yes.json()["is_leader"].as_bool()), (200, Some(true)));
+    assert!(!yes.body.contains("session"), "the session is the holder's alone");
     let not = other.get("/v1/elections/jobs/is-leader").await;
     assert_eq!((not.status, not.json()["leader"]["holder"].as_str()), (503, Some("a")));
     let mut connection = sidecar.connect().await;

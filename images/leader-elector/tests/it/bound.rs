@@ -41,10 +41,10 @@ async fn who_holds_the_connection_leads_and_its_end_is_a_resignation() {
 #[tokio::test]
 async fn the_sidecar_renews_for_it() {
     let (_store, sidecar) = one().await;
-    let mut events = bind(&sidecar, r#"{"ttl_ms":600}"#).await;
+    let mut events = bind(&sidecar, r#"{"ttl_ms":2000}"#).await;
     let elected = next(&mut events, "elected").await.json();
     let mut deadline = elected["deadline_boottime_ns"].as_u64();
-    for _ in 0..5 {
+    for _ in 0..3 {
         let renewed = next(&mut events, "renewed").await.json();
         assert_eq!(renewed["token"], elected["token"]);
         assert!(renewed["deadline_boottime_ns"].as_u64() > deadline);

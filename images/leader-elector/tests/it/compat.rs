@@ -32,7 +32,7 @@ async fn a_leader_that_nobody_can_confirm_has_no_name() {
     let sidecar = Sidecar::start(store.single.clone(), "app-0").await;
     let faulty = Faulty::new(store.single.clone());
     let cut_off = Sidecar::start(faulty.clone(), "app-1").await;
-    let (_, renewal) = sidecar.lead("jobs", r#"{"ttl_ms":1000}"#).await;
+    let (_, renewal) = sidecar.lead("jobs", r#"{"ttl_ms":2000}"#).await;
     faulty.set(Fault::NoQuorum);
     // The other side goes on renewing, which this one cannot know.
     wait_until("the name is gone", async || {

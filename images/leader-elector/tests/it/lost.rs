@@ -20,7 +20,7 @@ async fn cut_off(action: Action, margin: Duration) -> (Store, Sidecar) {
     config.on_lost = action;
     config.stop_margin = margin;
     let sidecar = Sidecar::with(faulty.clone(), config, Default::default()).await;
-    sidecar.lead("jobs", r#"{"ttl_ms":1000}"#).await;
+    sidecar.lead("jobs", r#"{"ttl_ms":2000}"#).await;
     faulty.set(Fault::NoQuorum);
     (store, sidecar)
 }
@@ -74,14 +74,14 @@ async fn a_webhook_is_told_of_the_loss() {
 #[tokio::test]
 async fn with_a_margin_it_is_told_before_and_after() {
     let (listener, action) = webhook().await;
-    let (_store, _sidecar) = cut_off(action, Duration::from_millis(600)).await;
+    let (_store, _sidecar) = cut_off(action, Duration::from_millis(1600)).await;
     let before = posted(&listener).await;
     let after = posted(&listener).await;
     assert_eq!(
         (before["event"].as_str(), after["event"].as_str()),
         (Some("stopping"), Some("lost"))
     );
-    assert!(before["valid_for_ms"].as_u64().unwrap() <= 600);
+    assert!(before["valid_for_ms"].as_u64().unwrap() <= 1600);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "seeds are shown with the failure of a test")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod admin;
 mod api;
 mod auto;
 mod bound;

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use leader_elector::agent::{Action, Agent, AgentConfig};
 use leader_elector::api::{Api, ApiConfig};
-use leader_elector::backend::Backend;
 use leader_elector::backend::single::Single;
+use leader_elector::backend::{Acquire, Backend, Session};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -112,6 +112,20 @@ impl Sidecar {
 
     pub(crate) async fn leads(&self, election: &str) -> bool {
         self.get(&format!("/v1/elections/{election}/is-leader")).await.status == 200
+    }
+}
+
+/// A candidate for `jobs` past every sidecar.
+pub(crate) fn candidate(name: &str, session: u64) -> Acquire {
+    Acquire {
+        election: "jobs".into(),
+        holder: name.into(),
+        session: Session(session),
+        ttl: WAIT_MAX,
+        priority: 0,
+        wait: true,
+        metadata: None,
+        request_id: None,
     }
 }
 

@@ -145,6 +145,7 @@ async fn a_holder_that_is_cut_off_tells_its_watchers_that_it_leads_no_more() {
 
 #[tokio::test]
 async fn a_thousand_watchers_see_the_last_state() {
+    raise_file_limit();
     let (_store, sidecar) = one().await;
     let mut watchers = Vec::new();
     for _ in 0..1000 {
@@ -167,6 +168,14 @@ async fn a_thousand_watchers_see_the_last_state() {
     }
     drop(watchers);
     wait_until("all places are free", async || sidecar.api.watchers() == 0).await;
+}
+
+/// Both ends of every connection are in this process.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 #[tokio::test]

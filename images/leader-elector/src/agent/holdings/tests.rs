@@ -65,7 +65,8 @@ fn resigning_another_candidacy_ends_nothing() {
     let mut holdings = Holdings::default();
     holdings.confirm(at(0), &election(), grant(2, 8, 0));
     assert_eq!(holdings.resign("e", Session(1), 7), None);
-    assert_eq!(holdings.lost("e", Session(1)), None);
+    assert_eq!(holdings.lost("e", Session(1), 8), None);
+    assert_eq!(holdings.lost("e", Session(2), 7), None);
     assert!(holdings.standing(at(0), "e").is_some());
 }
 
