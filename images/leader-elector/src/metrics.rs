@@ -85,7 +85,11 @@ const OWN: [Metric; 12] = [
         &["result"],
         "requests of applications: `ok`, `refused` (4xx), `failed` (5xx)",
     ),
-    gauge("leader_elector_api_watchers", &[], "connections that watch, poll or are bound to a lease"),
+    gauge(
+        "leader_elector_api_watchers",
+        &[],
+        "connections that watch, poll or are bound to a lease",
+    ),
     counter("leader_elector_api_watchers_refused_total", &[], "such connections past the limit"),
 ];
 
@@ -125,12 +129,7 @@ pub fn all() -> Vec<Metric> {
 impl Metrics {
     /// Metrics of these parts; `http` is where the API listens.
     #[must_use]
-    pub fn new(
-        agent: Arc<Agent>,
-        api: Arc<Api>,
-        http: String,
-        group: Option<GroupParts>,
-    ) -> Self {
+    pub fn new(agent: Arc<Agent>, api: Arc<Api>, http: String, group: Option<GroupParts>) -> Self {
         Self { agent, api, http, group }
     }
 
@@ -158,10 +157,7 @@ impl Metrics {
             one(load(&agent.gained)),
             one(load(&agent.lost)),
             one(load(&agent.resigned)),
-            labelled([
-                ("confirmed", load(&agent.renewed)),
-                ("failed", load(&agent.not_renewed)),
-            ]),
+            labelled([("confirmed", load(&agent.renewed)), ("failed", load(&agent.not_renewed))]),
             labelled([
                 // Those under way are none yet.
                 ("ok", (requests - refused - failed).max(0.0)),
@@ -318,7 +314,8 @@ mod tests {
         };
         let agent = Agent::new(Single::new("a".into(), 1), config);
         let api = Api::new(Arc::clone(&agent), ApiConfig::default());
-        let (shared, counters) = (Arc::<Shared>::default(), Arc::<Counters>::default());
+        let shared = Arc::new(Shared::new("a".into(), 1));
+        let counters = Arc::<Counters>::default();
         let group = GroupParts { shared, counters, listen: "0.0.0.0:4041".to_owned() };
         Metrics::new(agent, api, "127.0.0.1:4040".to_owned(), Some(group))
     }

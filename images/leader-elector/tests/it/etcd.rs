@@ -67,6 +67,9 @@ fn leases_survive_a_restart_of_etcd() {
         let first = take(&a, asks("e", "a", 1)).await.unwrap();
         place.server.kill();
         let failure = renew(&a, "e", &first).await.unwrap_err();
+        let honest = matches!(failure, Failure::NoQuorum(_) | Failure::Unknown(_));
+        assert!(honest, "it went down a connection that was open: {failure:?}");
+        let failure = renew(&a, "e", &first).await.unwrap_err();
         assert!(matches!(failure, Failure::NoQuorum(_)), "nobody was reached: {failure:?}");
         place.server.revive().await;
         until("it is renewed", async || renew(&a, "e", &first).await.is_ok()).await;
