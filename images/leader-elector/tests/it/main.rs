@@ -8,6 +8,7 @@ mod api;
 mod auto;
 mod bound;
 mod compat;
+mod config;
 mod conformance;
 mod etcd;
 mod group;
