@@ -154,6 +154,17 @@ async fn serve(
     }
     let mut spare = Vec::new();
     loop {
+        // Before more is read: a change of the other side may have come with its handshake, and
+        // nothing else may ever come.
+        while let Some(bytes) = cutter.take(FRAME_BYTES_MAX)? {
+            let packet = checker.check(bytes)?;
+            let hello = Hello::from_bytes(packet.payload);
+            let hello = hello.map_err(|_| Refused::Malformed)?;
+            if packet.kind != Kind::Hello || hello.id != id {
+                return Err(Refused::Malformed.into());
+            }
+            entry.heard(hello);
+        }
         tokio::select! {
             () = route.filled.notified() => {
                 route.take(&mut spare);
@@ -167,15 +178,6 @@ async fn serve(
                     return Ok(End::Closed);
                 }
                 add(&counters.bytes_in, read);
-                while let Some(bytes) = cutter.take(FRAME_BYTES_MAX)? {
-                    let packet = checker.check(bytes)?;
-                    let hello = Hello::from_bytes(packet.payload);
-                    let hello = hello.map_err(|_| Refused::Malformed)?;
-                    if packet.kind != Kind::Hello || hello.id != id {
-                        return Err(Refused::Malformed.into());
-                    }
-                    entry.heard(hello);
-                }
             }
             Ok(()) = own.changed() => {
                 let hello = own.borrow_and_update().clone();
