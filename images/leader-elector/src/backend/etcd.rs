@@ -104,33 +104,6 @@ impl Etcd {
         Err(contended())
     }
 
-    async fn transfer(&self, election: &Arc<str>, to: &str) -> Result<(), Failure> {
-        let mirror = &self.mirror;
-        let mut tried = false;
-        for _ in 0..ATTEMPTS_MAX {
-            let state = mirror.state(election).await;
-            let state =
-                state.map_err(|error| if tried { unknown(error) } else { not_done(error) })?;
-            if state.leader.as_ref().is_some_and(|leader| &*leader.value.holder == to) {
-                return Ok(());
-            }
-            let waiting = state.queue.iter().find(|record| &*record.value.holder == to);
-            let next = waiting.ok_or(Failure::NoCandidate)?;
-            match mirror.hand_over(election, state.leader.as_ref(), Some(next)).await {
-                Ok(true) => {
-                    if let Some(leader) = state.leader {
-                        revoke_later(mirror, &self.tasks, leader.session);
-                    }
-                    return Ok(());
-                }
-                Ok(false) => {}
-                Err(Error::Unknown(_)) => tried = true,
-                Err(error) => return Err(not_done(error)),
-            }
-        }
-        Err(contended())
-    }
-
     /// Waits for the first list.
     async fn synced(&self) -> Result<(), Failure> {
         let mut synced = self.mirror.synced.subscribe();
@@ -186,13 +159,6 @@ impl Backend for Etcd {
         Box::pin(async move {
             named(election)?;
             self.resign(election, session, token, successor.as_deref()).await
-        })
-    }
-
-    fn transfer<'a>(&'a self, election: &'a Arc<str>, to: Arc<str>) -> Reply<'a, ()> {
-        Box::pin(async move {
-            named(election)?;
-            self.transfer(election, &to).await
         })
     }
 
