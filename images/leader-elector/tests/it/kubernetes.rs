@@ -75,7 +75,10 @@ fn others_read_the_lease_as_they_know_it() {
         let token = lease["metadata"]["annotations"]["leader-elector/token"].as_str();
         assert_eq!(token, Some(&*first.lease.token.to_string()));
         renew(&a, "e", &first).await.unwrap();
-        assert_ne!(place.server.lease("e").unwrap()["spec"]["renewTime"], lease["spec"]["renewTime"]);
+        assert_ne!(
+            place.server.lease("e").unwrap()["spec"]["renewTime"],
+            lease["spec"]["renewTime"]
+        );
         resign(&a, "e", &first).await.unwrap();
         assert_eq!(place.server.lease("e").unwrap()["spec"]["holderIdentity"], "");
         take(&b, asks("e", "pod-b", 2)).await.unwrap();

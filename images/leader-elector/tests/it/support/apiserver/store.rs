@@ -78,16 +78,22 @@ impl Store {
         if from < self.compacted {
             return Err(Refusal::Gone);
         }
-        let events = self.events.iter().filter(|(version, _, lease)| {
-            *version > from && lease["metadata"]["name"] == name
-        });
+        let events = self
+            .events
+            .iter()
+            .filter(|(version, _, lease)| *version > from && lease["metadata"]["name"] == name);
         let event = |(version, kind, lease): &(u64, &str, Value)| {
             (*version, json!({ "type": kind, "object": lease }))
         };
         Ok(events.map(event).collect())
     }
 
-    fn write(&mut self, name: String, mut lease: Value, kind: &'static str) -> Result<Value, Refusal> {
+    fn write(
+        &mut self,
+        name: String,
+        mut lease: Value,
+        kind: &'static str,
+    ) -> Result<Value, Refusal> {
         let spec = &lease["spec"];
         let positive = |value: &Value| value.is_null() || value.as_i64().is_some_and(|it| it > 0);
         let counted = |value: &Value| value.is_null() || value.as_i64().is_some_and(|it| it >= 0);
