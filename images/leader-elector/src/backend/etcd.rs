@@ -78,17 +78,18 @@ impl Etcd {
         let mut tried = false;
         for _ in 0..ATTEMPTS_MAX {
             let state = mirror.state(election).await;
-            let state =
-                state.map_err(|error| if tried { unknown(error) } else { not_done(error) })?;
+            let state = state.map_err(|error| not_seen(tried, error))?;
             let mine = state.leader.as_ref().filter(|leader| {
                 let same = token == 0 || mirror.keys.token(leader.revision) == token;
                 leader.session == session && same
             });
             let Some(leader) = mine else {
                 let waits = state.queue.iter().any(|record| record.session == session);
-                mirror.revoke(session).await.map_err(unknown)?;
-                let lease = state.leader.map(|leader| mirror.keys.lease(&leader));
-                return if tried || waits { Ok(()) } else { Err(Failure::Lost(lease)) };
+                if waits || tried {
+                    mirror.revoke(session).await.map_err(unknown)?;
+                    return Ok(());
+                }
+                return Err(Failure::Lost(state.leader.map(|leader| mirror.keys.lease(&leader))));
             };
             let next = state.next(session, successor);
             match mirror.hand_over(election, Some(leader), next).await {
@@ -109,8 +110,7 @@ impl Etcd {
         let mut tried = false;
         for _ in 0..ATTEMPTS_MAX {
             let state = mirror.state(election).await;
-            let state =
-                state.map_err(|error| if tried { unknown(error) } else { not_done(error) })?;
+            let state = state.map_err(|error| not_seen(tried, error))?;
             if state.leader.as_ref().is_some_and(|leader| &*leader.value.holder == to) {
                 return Ok(());
             }
@@ -260,6 +260,11 @@ fn named(election: &str) -> Result<(), Failure> {
 /// A request that changes nothing failed.
 fn not_done(error: Error) -> Failure {
     Failure::NoQuorum(error.text())
+}
+
+/// What came of a change cannot be looked at, nor whether one that was `tried` was carried out.
+fn not_seen(tried: bool, error: Error) -> Failure {
+    if tried { Failure::Unknown(error.text()) } else { not_done(error) }
 }
 
 /// A request that changes something failed.
