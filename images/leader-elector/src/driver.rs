@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::Boottime;
 use crate::bootstrap::{Hello, Identity};
-use crate::election::{Command, Outcome};
+use crate::election::{Command, Outcome, Table};
 use crate::replica::{Applied, Completed, Options, Replica};
 use crate::store::Store;
 use crate::wire::{Frame, Join};
@@ -74,6 +74,8 @@ pub enum Input {
         /// Told whether the member is known.
         reply: oneshot::Sender<bool>,
     },
+    /// Looks at the table as applied here.
+    Look(Box<dyn FnOnce(&Table) + Send>),
     /// Leadership of the group goes to another member, as this one is about to end.
     Yield,
 }
@@ -129,16 +131,14 @@ pub struct Driver {
 // === impl Mailbox ===
 
 impl Mailbox {
-    /// Hands an input to the driver; gives it back if the driver cannot keep up or has ended.
-    ///
-    /// # Errors
-    /// The input.
-    pub fn tell(&self, input: Input) -> Result<(), Input> {
+    /// Hands an input to the driver; false if the driver cannot keep up or has ended.
+    #[must_use]
+    pub fn tell(&self, input: Input) -> bool {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= INBOX_MAX {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(input);
+            return false;
         }
-        self.sender.send(input).map_err(|unsent| unsent.0)
+        self.sender.send(input).is_ok()
     }
 }
 
@@ -262,6 +262,7 @@ impl Driver {
                 }
                 let _ = reply.send(known);
             }
+            Input::Look(look) => look(replica.table()),
             Input::Yield => replica.yield_leadership(),
         }
         Ok(())

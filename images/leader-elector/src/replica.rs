@@ -197,7 +197,7 @@ pub struct Replica {
     timeout: usize,
     role: (u64, StateRole, u64),
     ticked: Boottime,
-    /// When the leader was last heard of.
+    /// When the leader last sent what it sends to members.
     contact: Boottime,
     /// A read that must be confirmed before anything expires, after this member stood still.
     barrier: Option<u64>,
@@ -286,7 +286,7 @@ impl Replica {
             state: state.planting(options.planted.table),
             conf_state,
             node,
-            reads: Reads::default(),
+            reads: Reads::new(chance.next()),
             signs: Signs::default(),
             chance,
             timeout: 0,
@@ -349,7 +349,7 @@ impl Replica {
     /// Takes a frame that a member sent.
     pub fn frame(&mut self, now: Boottime, from: u64, frame: Frame) {
         self.keeper.heard(now, from);
-        if from == self.node.raft.leader_id {
+        if from == self.node.raft.leader_id && is_for_members(&frame) {
             self.contact = now;
         }
         match frame {
@@ -434,6 +434,7 @@ impl Replica {
                 self.reads.forget(older);
             }
             self.barrier = Some(self.confirm(now));
+            self.keeper.stood_still();
             self.node.tick();
             self.ticked = now;
         } else {
@@ -656,7 +657,7 @@ impl Replica {
         if let Some(context) = self.reads.ask(now, self.options.tick * 4) {
             self.node.read_index(context.to_be_bytes().to_vec());
         }
-        let own = self.requests.to_send(now);
+        let own = self.requests.take_unsent(now);
         if !self.leads() {
             for part in parts(own) {
                 self.applied.frames.push((leader, Frame::Propose(part)));
@@ -715,6 +716,15 @@ impl Replica {
     }
 }
 
+/// Whether only members are sent this: a leader answers questions of anybody.
+fn is_for_members(frame: &Frame) -> bool {
+    let Frame::Raft(message) = frame else { return false };
+    matches!(
+        message.get_msg_type(),
+        MessageType::MsgAppend | MessageType::MsgHeartbeat | MessageType::MsgSnapshot
+    )
+}
+
 /// How founders start: all with the same members, at the same index.
 fn found(group: &Group) -> Write {
     let state = State::founded(group);
@@ -724,9 +734,11 @@ fn found(group: &Group) -> Write {
     metadata.index = FOUNDED;
     metadata.term = FOUNDED;
     metadata.mut_conf_state().voters = group.founders.iter().map(|founder| founder.id).collect();
-    let mut hard_state = raft::eraftpb::HardState::default();
-    hard_state.term = FOUNDED;
-    hard_state.commit = FOUNDED;
+    let hard_state = raft::eraftpb::HardState {
+        term: FOUNDED,
+        commit: FOUNDED,
+        ..raft::eraftpb::HardState::default()
+    };
     Write { snapshot: Some(snapshot), hard_state: Some(hard_state), sync: true, ..Write::default() }
 }
 

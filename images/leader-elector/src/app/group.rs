@@ -109,7 +109,7 @@ impl Group {
                 let now = known.borrow_and_update().clone();
                 let told = Input::Peers { hellos: now.hellos, unanswered: now.unanswered };
                 // The mailbox is full of what is more urgent: it is told again soon.
-                let retry = mailbox.tell(told).is_err();
+                let retry = !mailbox.tell(told);
                 let pause = Duration::from_millis(if retry { 10 } else { 1000 });
                 let _ = tokio::time::timeout(pause, known.changed()).await;
             }

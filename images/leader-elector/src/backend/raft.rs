@@ -47,7 +47,7 @@ impl Raft {
     async fn ask(&self, command: Command) -> Result<Outcome, Failure> {
         let (reply, outcome) = oneshot::channel();
         let told = self.mailbox.tell(Input::Request { command, reply: Some(reply) });
-        if told.is_err() {
+        if !told {
             return Err(Failure::Limit("too many requests are waiting"));
         }
         match tokio::time::timeout(self.patience, outcome).await {
@@ -82,7 +82,7 @@ impl Raft {
     /// Makes sure that the state here is as new as now.
     async fn refresh(&self) -> Result<(), Failure> {
         let (reply, done) = oneshot::channel();
-        if self.mailbox.tell(Input::Read { reply }).is_err() {
+        if !self.mailbox.tell(Input::Read { reply }) {
             return Err(Failure::Limit("too many requests are waiting"));
         }
         match tokio::time::timeout(self.patience, done).await {
@@ -233,7 +233,7 @@ impl Backend for Raft {
         Box::pin(async move {
             let (reply, known) = oneshot::channel();
             let input = Input::Remove { name: name.into(), reply };
-            if self.mailbox.tell(input).is_err() {
+            if !self.mailbox.tell(input) {
                 return Err(Failure::Limit("too many requests are waiting"));
             }
             match known.await {

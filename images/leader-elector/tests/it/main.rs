@@ -15,6 +15,7 @@ mod group;
 mod kubernetes;
 mod limits;
 mod lost;
+mod raft;
 mod single;
 mod support;
 mod watch;
