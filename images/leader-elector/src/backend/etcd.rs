@@ -78,17 +78,18 @@ impl Etcd {
         let mut tried = false;
         for _ in 0..ATTEMPTS_MAX {
             let state = mirror.state(election).await;
-            let state =
-                state.map_err(|error| if tried { unknown(error) } else { not_done(error) })?;
+            let state = state.map_err(|error| not_seen(tried, error))?;
             let mine = state.leader.as_ref().filter(|leader| {
                 let same = token == 0 || mirror.keys.token(leader.revision) == token;
                 leader.session == session && same
             });
             let Some(leader) = mine else {
                 let waits = state.queue.iter().any(|record| record.session == session);
-                mirror.revoke(session).await.map_err(unknown)?;
-                let lease = state.leader.map(|leader| mirror.keys.lease(&leader));
-                return if tried || waits { Ok(()) } else { Err(Failure::Lost(lease)) };
+                if waits || tried {
+                    mirror.revoke(session).await.map_err(unknown)?;
+                    return Ok(());
+                }
+                return Err(Failure::Lost(state.leader.map(|leader| mirror.keys.lease(&leader))));
             };
             let next = state.next(session, successor);
             match mirror.hand_over(election, Some(leader), next).await {
@@ -104,6 +105,35 @@ impl Etcd {
         Err(contended())
     }
 
+<<<<<<< HEAD
+=======
+    async fn transfer(&self, election: &Arc<str>, to: &str) -> Result<(), Failure> {
+        let mirror = &self.mirror;
+        let mut tried = false;
+        for _ in 0..ATTEMPTS_MAX {
+            let state = mirror.state(election).await;
+            let state = state.map_err(|error| not_seen(tried, error))?;
+            if state.leader.as_ref().is_some_and(|leader| &*leader.value.holder == to) {
+                return Ok(());
+            }
+            let waiting = state.queue.iter().find(|record| &*record.value.holder == to);
+            let next = waiting.ok_or(Failure::NoCandidate)?;
+            match mirror.hand_over(election, state.leader.as_ref(), Some(next)).await {
+                Ok(true) => {
+                    if let Some(leader) = state.leader {
+                        revoke_later(mirror, &self.tasks, leader.session);
+                    }
+                    return Ok(());
+                }
+                Ok(false) => {}
+                Err(Error::Unknown(_)) => tried = true,
+                Err(error) => return Err(not_done(error)),
+            }
+        }
+        Err(contended())
+    }
+
+>>>>>>> le-backends
     /// Waits for the first list.
     async fn synced(&self) -> Result<(), Failure> {
         let mut synced = self.mirror.synced.subscribe();
@@ -226,6 +256,11 @@ fn named(election: &str) -> Result<(), Failure> {
 /// A request that changes nothing failed.
 fn not_done(error: Error) -> Failure {
     Failure::NoQuorum(error.text())
+}
+
+/// What came of a change cannot be looked at, nor whether one that was `tried` was carried out.
+fn not_seen(tried: bool, error: Error) -> Failure {
+    if tried { Failure::Unknown(error.text()) } else { not_done(error) }
 }
 
 /// A request that changes something failed.
