@@ -105,35 +105,6 @@ impl Etcd {
         Err(contended())
     }
 
-<<<<<<< HEAD
-=======
-    async fn transfer(&self, election: &Arc<str>, to: &str) -> Result<(), Failure> {
-        let mirror = &self.mirror;
-        let mut tried = false;
-        for _ in 0..ATTEMPTS_MAX {
-            let state = mirror.state(election).await;
-            let state = state.map_err(|error| not_seen(tried, error))?;
-            if state.leader.as_ref().is_some_and(|leader| &*leader.value.holder == to) {
-                return Ok(());
-            }
-            let waiting = state.queue.iter().find(|record| &*record.value.holder == to);
-            let next = waiting.ok_or(Failure::NoCandidate)?;
-            match mirror.hand_over(election, state.leader.as_ref(), Some(next)).await {
-                Ok(true) => {
-                    if let Some(leader) = state.leader {
-                        revoke_later(mirror, &self.tasks, leader.session);
-                    }
-                    return Ok(());
-                }
-                Ok(false) => {}
-                Err(Error::Unknown(_)) => tried = true,
-                Err(error) => return Err(not_done(error)),
-            }
-        }
-        Err(contended())
-    }
-
->>>>>>> le-backends
     /// Waits for the first list.
     async fn synced(&self) -> Result<(), Failure> {
         let mut synced = self.mirror.synced.subscribe();
