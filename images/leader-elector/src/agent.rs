@@ -9,9 +9,11 @@
 //! the sidecar. Nothing here renews by itself; that is the application's business, or
 //! [`crate::campaign`]'s, or that of a connection that a lease is bound to.
 
+mod ending;
 mod holdings;
 mod loss;
 mod observer;
+mod reading;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,12 +28,9 @@ pub use loss::{Action, ActionError, parse_signal, processes};
 pub use observer::Seen;
 
 use crate::Boottime;
-use crate::backend::{Acquire, Backend, ClusterStatus, Consistency, Failure, Grant, Session, View};
+use crate::backend::{Acquire, Backend, Consistency, Failure, Grant, Session, View};
 use observer::Observers;
 
-/// How long [`Agent::liveness`] fails, unless the application is seen to be new before: long enough
-/// for three looks ten seconds apart, and the way there.
-const LIVENESS_FAILS: Duration = Duration::from_secs(60);
 /// Longest sleep until the next deadline, as timers stop while the machine sleeps.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 
@@ -201,7 +200,10 @@ impl Agent {
         };
         let grant = tokio::select! {
             biased;
-            _ = stopping.wait_for(|stopping| *stopping) => return Err(ending()),
+            _ = stopping.wait_for(|stopping| *stopping) => {
+                self.abandon(&election, session);
+                return Err(ending());
+            }
             grant = self.backend.acquire(acquire, wait) => grant?,
         };
         let (session, token) = (grant.lease.session, grant.lease.token);
@@ -274,14 +276,20 @@ impl Agent {
         }
     }
 
-    /// Takes a candidacy back whose outcome nobody waits for.
-    pub(crate) async fn abandon(&self, election: &Arc<str>, session: Session) {
-        let read = self.read(election, Consistency::Local).await;
-        let lease = read.ok().and_then(|view| view.lease).filter(|it| it.session == session);
-        let token = lease.map_or(0, |lease| lease.token);
-        // Without a token it ends a candidacy that is still on its way; if nobody can be reached,
-        // the lease runs out.
-        let _ = self.backend.resign(election, session, token, None).await;
+    /// Takes a candidacy back whose outcome nobody waits for any more.
+    pub(crate) fn abandon(self: &Arc<Self>, election: &Arc<str>, session: Session) {
+        // There is no runtime when the process ends, and then the lease runs out.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let (agent, election) = (Arc::clone(self), Arc::clone(election));
+        self.tasks.spawn(async move {
+            let read = agent.read(&election, Consistency::Local).await;
+            let lease = read.ok().and_then(|view| view.lease).filter(|it| it.session == session);
+            // Without a token it ends a candidacy that is still on its way.
+            let token = lease.map_or(0, |lease| lease.token);
+            let _ = agent.backend.resign(&election, session, token, None).await;
+        });
     }
 
     /// Gives what is held here to a candidate in the queue; who leads after that.
@@ -321,158 +329,6 @@ impl Agent {
         self.holdings().len()
     }
 
-    /// The election now.
-    ///
-    /// # Errors
-    /// As the backend says; a local read needs no quorum.
-    pub async fn read(
-        &self,
-        election: &Arc<str>,
-        consistency: Consistency,
-    ) -> Result<View, Failure> {
-        self.backend.read(election, consistency).await
-    }
-
-    /// The election from now on.
-    ///
-    /// # Errors
-    /// As the backend says.
-    pub async fn watch(
-        self: &Arc<Self>,
-        election: &Arc<str>,
-    ) -> Result<watch::Receiver<Seen>, Failure> {
-        observer::watch(self, election).await
-    }
-
-    /// All elections known here.
-    ///
-    /// # Errors
-    /// As the backend says.
-    pub async fn list(&self) -> Result<Vec<(Arc<str>, View)>, Failure> {
-        self.backend.list().await
-    }
-
-    /// Whether a token is that of the lease now; if not, the highest token given.
-    ///
-    /// # Errors
-    /// As the backend says.
-    pub async fn check(
-        &self,
-        election: &Arc<str>,
-        token: u64,
-    ) -> Result<(View, Option<u64>), Failure> {
-        let view = self.read(election, Consistency::Linearizable).await?;
-        if view.lease.as_ref().is_some_and(|lease| lease.token == token) {
-            return Ok((view, None));
-        }
-        let highest = self.backend.token_highest(election).await?;
-        Ok((view, Some(highest)))
-    }
-
-    /// Whether requests can be carried out.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn ready(&self) -> Result<(), String> {
-        self.backend.ready()
-    }
-
-    /// The group.
-    #[must_use]
-    pub fn cluster(&self) -> ClusterStatus {
-        self.backend.cluster()
-    }
-
-    /// Removes a member of the group for good.
-    ///
-    /// # Errors
-    /// As the backend says.
-    pub async fn remove_member(&self, name: &str) -> Result<(), Failure> {
-        self.backend.remove_member(name).await
-    }
-
-    /// Fails once leadership was lost under the action [`Action::Liveness`], until the application
-    /// shows that it lives again by asking for leadership, or its probe by failing.
-    ///
-    /// # Errors
-    /// Leadership was lost.
-    pub fn liveness(&self) -> Result<(), String> {
-        let until = self.broken_until.load(Ordering::Relaxed);
-        if Boottime::now().as_nanos() < until {
-            return Err("leadership was lost".to_owned());
-        }
-        Ok(())
-    }
-
-    /// The application was seen anew.
-    pub(crate) fn application_lives(&self) {
-        self.broken_until.store(0, Ordering::Relaxed);
-    }
-
-    fn application_must_end(&self) {
-        let until = Boottime::now() + LIVENESS_FAILS;
-        self.broken_until.store(until.as_nanos(), Ordering::Relaxed);
-    }
-
-    /// Gives everything up and takes nothing any more. Returns at once, on any thread; it is done
-    /// when [`Agent::in_flight`] is 0.
-    pub fn stop(&self) {
-        self.stopping.send_replace(true);
-    }
-
-    /// Takes leases again.
-    pub fn resume(&self) {
-        self.stopping.send_replace(false);
-    }
-
-    /// Whether [`Agent::stop`] was called.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
-    }
-
-    /// Holdings, and resignations and actions under way.
-    #[must_use]
-    pub fn in_flight(&self) -> u64 {
-        (self.held() + self.tasks.len()) as u64
-    }
-
-    /// Tells when [`Agent::stop`] or [`Agent::resume`] was called.
-    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
-        self.stopping.subscribe()
-    }
-
-    /// Loses and resigns everything, all at once; before that the action on loss gets its margin.
-    async fn resign_all(self: Arc<Self>) {
-        let held: Vec<_> = {
-            let holdings = self.holdings();
-            holdings.all().map(|(name, it)| (Arc::clone(name), it.clone())).collect()
-        };
-        let mut resignations = tokio::task::JoinSet::new();
-        for (election, standing) in held {
-            let agent = Arc::clone(&self);
-            resignations.spawn(async move { agent.withdraw(&election, standing).await });
-        }
-        resignations.join_all().await;
-    }
-
-    /// Gives a lease up that the application would have kept: the action on loss starts, gets its
-    /// margin, and then others may lead.
-    pub(crate) async fn withdraw(self: &Arc<Self>, election: &Arc<str>, standing: Standing) {
-        let margin = self.config.stop_margin.min(standing.valid_for(Boottime::now()));
-        let (session, token) = (standing.lease.session, standing.lease.token);
-        let mut loss = Loss { election: Arc::clone(election), standing, over: false };
-        if !margin.is_zero() {
-            self.act(&loss);
-            tokio::time::sleep(margin).await;
-        }
-        loss.over = true;
-        self.act(&loss);
-        if let Err(failure) = self.resign(election, session, token, None).await {
-            warn!(election = &**election, token, %failure, "resigning failed");
-        }
-    }
-
     fn confirm(self: &Arc<Self>, election: &Arc<str>, grant: Grant) -> Option<Standing> {
         let confirmed = self.holdings().confirm(Boottime::now(), election, grant);
         if let Some(loss) = &confirmed.displaced {
@@ -499,18 +355,6 @@ impl Agent {
             self.observers.refresh(self, &loss.election);
         }
         self.act(loss);
-    }
-
-    fn act(self: &Arc<Self>, loss: &Loss) {
-        let margin = !self.config.stop_margin.is_zero();
-        match &self.config.on_lost {
-            Action::None => {}
-            Action::Liveness => self.application_must_end(),
-            action => {
-                let (action, loss) = (action.clone(), loss.clone());
-                self.tasks.spawn(async move { action.run(&loss, margin).await });
-            }
-        }
     }
 
     fn holdings(&self) -> MutexGuard<'_, Holdings> {

@@ -24,6 +24,7 @@ use crate::backend::single::Single;
 use crate::campaign::{self, CampaignConfig, Probe};
 use crate::config::{self, Args, BackendConfig, Config, LostAction, ProbeConfig};
 use crate::driver::Input;
+use crate::metrics::Metrics;
 use group::{Group, Running, wall_seconds};
 
 /// How often the state of the process is looked at, so that leases are given up at once when it is
@@ -87,8 +88,18 @@ fn run(loaded: &Loaded<Args>, config: Config) -> anyhow::Result<ExitCode> {
     let api = Api::new(Arc::clone(&agent), api_config);
 
     let second = Duration::from_secs(1);
+    let metrics = Metrics::new(
+        Arc::clone(&agent),
+        Arc::clone(&api),
+        http.to_string(),
+        running.as_ref().map(|group| group.metrics.clone()),
+    );
+    let registry = prometheus::Registry::new();
+    registry.register(Box::new(metrics.clone()))?;
     let ready = Arc::clone(&backend);
     let management = builder
+        .registry(registry)
+        .network(Arc::new(metrics))
         .check("quorum", Critical::Yes, second / 4, second, move || {
             std::future::ready(ready.ready())
         })

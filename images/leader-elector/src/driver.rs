@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::Boottime;
 use crate::bootstrap::{Hello, Identity};
-use crate::election::{Command, Outcome};
+use crate::election::{Command, Outcome, Table};
 use crate::replica::{Applied, Completed, Options, Replica};
 use crate::store::Store;
 use crate::wire::{Frame, Join};
@@ -74,6 +74,8 @@ pub enum Input {
         /// Told whether the member is known.
         reply: oneshot::Sender<bool>,
     },
+    /// Looks at the table as applied here.
+    Look(Box<dyn FnOnce(&Table) + Send>),
     /// Leadership of the group goes to another member, as this one is about to end.
     Yield,
 }
@@ -262,6 +264,7 @@ impl Driver {
                 }
                 let _ = reply.send(known);
             }
+            Input::Look(look) => look(replica.table()),
             Input::Yield => replica.yield_leadership(),
         }
         Ok(())

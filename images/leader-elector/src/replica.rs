@@ -197,7 +197,7 @@ pub struct Replica {
     timeout: usize,
     role: (u64, StateRole, u64),
     ticked: Boottime,
-    /// When the leader was last heard of.
+    /// When the leader last sent what it sends to members.
     contact: Boottime,
     /// A read that must be confirmed before anything expires, after this member stood still.
     barrier: Option<u64>,
@@ -286,7 +286,7 @@ impl Replica {
             state: state.planting(options.planted.table),
             conf_state,
             node,
-            reads: Reads::default(),
+            reads: Reads::new(chance.next()),
             signs: Signs::default(),
             chance,
             timeout: 0,
@@ -349,7 +349,7 @@ impl Replica {
     /// Takes a frame that a member sent.
     pub fn frame(&mut self, now: Boottime, from: u64, frame: Frame) {
         self.keeper.heard(now, from);
-        if from == self.node.raft.leader_id {
+        if from == self.node.raft.leader_id && is_for_members(&frame) {
             self.contact = now;
         }
         match frame {
@@ -434,6 +434,7 @@ impl Replica {
                 self.reads.forget(older);
             }
             self.barrier = Some(self.confirm(now));
+            self.keeper.stood_still();
             self.node.tick();
             self.ticked = now;
         } else {
@@ -713,6 +714,15 @@ impl Replica {
             }
         }
     }
+}
+
+/// Whether only members are sent this: a leader answers questions of anybody.
+fn is_for_members(frame: &Frame) -> bool {
+    let Frame::Raft(message) = frame else { return false };
+    matches!(
+        message.get_msg_type(),
+        MessageType::MsgAppend | MessageType::MsgHeartbeat | MessageType::MsgSnapshot
+    )
 }
 
 /// How founders start: all with the same members, at the same index.

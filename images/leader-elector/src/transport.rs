@@ -10,6 +10,8 @@
 //! reordered within a connection, or given to anybody but the member they were sent to. What does
 //! not belong here closes its connection and is counted by reason ([`Counters::refused`]).
 //!
+//! A secret proves who sends what and that it is whole; it does not hide it. TLS does both.
+//!
 //! Nothing here remembers an address: names are resolved anew for each attempt.
 
 mod accept;
@@ -127,7 +129,9 @@ impl Transport {
         };
         let listening = || format!("listening for members on {listen}");
         let listener = TcpListener::bind(listen).await.with_context(listening)?;
-        Ok(Self { shared: Arc::new(Shared::new(credentials, inbox, hello)), listener })
+        let mut process = handshake::Process::default();
+        getrandom::fill(&mut process).context("drawing a random number")?;
+        Ok(Self { shared: Arc::new(Shared::new(credentials, process, inbox, hello)), listener })
     }
 
     /// Where it listens.

@@ -1,5 +1,5 @@
-//! Leadership bound to a connection: whoever holds it open leads, the sidecar renews, and the end of
-//! the connection is a resignation. An application that dies closes its sockets at once.
+//! Leadership bound to a connection: whoever holds it open leads, the sidecar renews, and the end
+//! of the connection is a resignation. An application that dies closes its sockets at once.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -32,8 +32,8 @@ pub(super) struct Bound {
 /// A candidacy under way; the queue is left when it is dropped.
 pub(super) type Waiting = Pin<Box<dyn Future<Output = Result<Standing, Failure>> + Send>>;
 
-/// The first try of a candidacy that would be bound: should the connection end meanwhile, or nobody
-/// know what came of it, it is taken back.
+/// A try that somebody waits for: should they go away meanwhile, or nobody know what came of it, it
+/// is taken back, or the lease would be in everybody's way until it runs out.
 pub(super) struct Attempt {
     agent: Arc<Agent>,
     election: Arc<str>,
@@ -171,7 +171,7 @@ fn leads_again(state: &mut State, standing: Standing) {
 // === impl Attempt ===
 
 impl Attempt {
-    /// Chooses the session, unless that was done.
+    /// Is to be called before the try; chooses the session, unless that was done.
     pub(super) fn start(agent: &Arc<Agent>, candidacy: &mut Candidacy) -> Result<Self, Failure> {
         let session = match candidacy.session {
             Some(session) => session,
@@ -182,6 +182,7 @@ impl Attempt {
         Ok(Self { agent: Arc::clone(agent), election, session, ended: false })
     }
 
+    /// Is to be called with what came of it.
     pub(super) fn end(mut self, acquired: &Result<Standing, Failure>) {
         self.ended = !matches!(acquired, Err(Failure::Unknown(_)));
     }
@@ -189,10 +190,8 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.ended && tokio::runtime::Handle::try_current().is_ok() {
-            let (agent, election) = (Arc::clone(&self.agent), Arc::clone(&self.election));
-            let session = self.session;
-            self.agent.tasks().spawn(async move { agent.abandon(&election, session).await });
+        if !self.ended {
+            self.agent.abandon(&self.election, self.session);
         }
     }
 }

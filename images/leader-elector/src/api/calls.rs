@@ -99,12 +99,20 @@ impl Api {
         let bytes = body::read(body, BODY_BYTES_MAX).await?;
         let body: AcquireBody = parse(&bytes)?;
         let ttl_min = self.agent.config().ttl_min;
-        let (candidacy, wait) = body.candidacy(Arc::clone(&election), ttl_min)?;
+        let (mut candidacy, wait) = body.candidacy(Arc::clone(&election), ttl_min)?;
         // An application that stands for election is not the one that was to end.
         self.agent.application_lives();
         if !wants_events(&parts.headers) {
-            let standing = self.agent.acquire(candidacy).await?;
-            return Ok(held(&election, &standing));
+            // Who names the request may come back for what it got.
+            let attempt = match candidacy.request_id {
+                Some(_) => None,
+                None => Some(Attempt::start(&self.agent, &mut candidacy)?),
+            };
+            let acquired = self.agent.acquire(candidacy).await;
+            if let Some(attempt) = attempt {
+                attempt.end(&acquired);
+            }
+            return Ok(held(&election, &acquired?));
         }
         self.bind(candidacy, wait).await
     }

@@ -1,7 +1,7 @@
 //! What clients of the Kubernetes leader-elector and of its successors expect.
 //!
-//! The first one answers `{"name": …}` at `/` and `{"isLeader": …}`; newer ones stream the name with
-//! the time of the last update at `/sse`. A name that is not known to be right is empty here: the
+//! The first one answers `{"name": …}` at `/`, and `/isLeader`; newer ones stream the name with the
+//! time of the last update at `/sse`. A name that is not known to be right is empty here: the
 //! originals went on naming leaders that were long gone.
 
 use std::sync::Arc;

@@ -44,31 +44,19 @@ pub enum Call {
 
 /// All calls, for tables.
 pub const CALLS: &[Endpoint] = &[
-    call(
-        "POST",
-        "/v1/elections/{e}/acquire",
-        "Lead, or wait for it; bound to the connection with `Accept: text/event-stream` (alias `POST /becomeLeader`)",
-    ),
-    call("POST", "/v1/elections/{e}/renew", "Go on leading (alias `POST /renewLeadership`)"),
+    call("POST", "/v1/elections/{e}/acquire", "Lead, or wait for it (alias `/becomeLeader`)"),
+    call("POST", "/v1/elections/{e}/renew", "Go on leading (alias `/renewLeadership`)"),
     call("POST", "/v1/renew", "Go on leading in many elections"),
-    call("POST", "/v1/elections/{e}/resign", "Lead no more (alias `POST /resign`)"),
+    call("POST", "/v1/elections/{e}/resign", "Lead no more (alias `/resign`)"),
     call("POST", "/v1/elections/{e}/check", "Whether a token is that of the lease"),
     call("GET", "/v1/elections/{e}", "Who leads; `?consistency=linearizable` asks the group"),
-    call(
-        "GET",
-        "/v1/elections/{e}/watch",
-        "Who leads from now on: events, or a long poll with `?since=V&wait_ms=N`",
-    ),
-    call("GET", "/v1/elections/{e}/is-leader", "200 if this sidecar's application leads, else 503"),
+    call("GET", "/v1/elections/{e}/watch", "Who leads from now on, as events or a long poll"),
+    call("GET", "/v1/elections/{e}/is-leader", "200 if the application here leads, else 503"),
     call("GET", "/v1/elections", "All elections"),
     call("GET", "/", "The leader's name, as the Kubernetes leader-elector says it"),
-    call("GET", "/isLeader", "Whether this one leads, likewise"),
+    call("GET", "/isLeader", "Whether the application here leads, likewise"),
     call("GET", "/sse", "The leader's name as events, as nais/elector says it"),
-    call(
-        "GET",
-        "/healthz",
-        "200 while the sidecar works and need not have its application restarted",
-    ),
+    call("GET", "/healthz", "200 while neither the sidecar nor its application must restart"),
     call("GET", "/readyz", "200 while the group answers"),
 ];
 

@@ -1,5 +1,6 @@
 //! A member of the group of sidecars, put together: store, connections, driver.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,9 +13,10 @@ use crate::bootstrap::Hello;
 use crate::config::{Config, PeerAuth, RaftConfig};
 use crate::discovery::Discovery;
 use crate::driver::{self, Driver, Input, Mailbox, Peers, Shared};
+use crate::metrics::GroupParts;
 use crate::replica::{Options, PlantedBugs};
 use crate::store::{DiskStore, MemoryStore, Store};
-use crate::transport::{Counters, Inbox, Outbox, Transport};
+use crate::transport::{Inbox, Outbox, Transport};
 use crate::wire::Frame;
 
 /// Entries applied between two snapshots.
@@ -27,6 +29,7 @@ pub(super) struct Group {
     discovery: Discovery,
     mailbox: Mailbox,
     shared: Arc<Shared>,
+    listen: SocketAddr,
     election: Duration,
 }
 
@@ -34,8 +37,7 @@ pub(super) struct Group {
 #[derive(Clone)]
 pub(super) struct Running {
     pub(super) mailbox: Mailbox,
-    pub(super) shared: Arc<Shared>,
-    pub(super) counters: Arc<Counters>,
+    pub(super) metrics: GroupParts,
 }
 
 // === impl Group ===
@@ -71,7 +73,7 @@ impl Group {
         let shared = driver.shared();
         let discovery = Discovery::new(&raft.discovery, raft.expect);
         let election = 2 * raft.election_timeout();
-        Ok(Self { driver, transport, discovery, mailbox, shared, election })
+        Ok(Self { driver, transport, discovery, mailbox, shared, listen, election })
     }
 
     /// The backend that this member is.
@@ -80,11 +82,12 @@ impl Group {
     }
 
     pub(super) fn running(&self) -> Running {
-        Running {
-            mailbox: self.mailbox.clone(),
+        let metrics = GroupParts {
             shared: Arc::clone(&self.shared),
             counters: self.transport.counters(),
-        }
+            listen: self.listen.to_string(),
+        };
+        Running { mailbox: self.mailbox.clone(), metrics }
     }
 
     /// Starts the driver's thread, and the connections on the runtime of the caller.

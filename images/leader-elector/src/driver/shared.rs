@@ -145,7 +145,7 @@ impl Shared {
 // === impl Shared: for the driver ===
 
 impl Shared {
-    pub(super) fn new(name: Arc<str>, id: u64) -> Self {
+    pub(crate) fn new(name: Arc<str>, id: u64) -> Self {
         Self {
             name,
             id,

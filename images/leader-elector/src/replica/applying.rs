@@ -1,5 +1,6 @@
 //! What happens when entries are committed: the table, the membership, snapshots.
 
+use raft::StateRole;
 use raft::eraftpb::{Entry, EntryType, Snapshot};
 
 use super::members::decode_change;
@@ -28,7 +29,10 @@ impl Replica {
             match entry.get_entry_type() {
                 EntryType::EntryNormal if entry.data.is_empty() => {}
                 EntryType::EntryNormal => self.apply_commands(now, &entry, applied),
-                EntryType::EntryConfChangeV2 => self.apply_change(&entry),
+                EntryType::EntryConfChangeV2 => {
+                    self.apply_change(&entry);
+                    self.step_down_if_removed(now, applied);
+                }
                 EntryType::EntryConfChange => panic!("log entry {} is of an old form", entry.index),
             }
         }
@@ -81,6 +85,20 @@ impl Replica {
         self.conf_state = conf_state;
         // A newcomer needs a snapshot that names it.
         self.snapshot_due = true;
+    }
+
+    /// A leader that has just removed itself, which the one before it had begun, leads no more: at
+    /// the next answer of a member the library would look for it among the members, and panic.
+    fn step_down_if_removed(&mut self, now: Boottime, applied: &mut Applied) {
+        let raft = &mut self.node.raft;
+        if raft.state != StateRole::Leader || raft.prs().get(raft.id).is_some() {
+            return;
+        }
+        // What it said as the leader may go out at once; a follower must have nothing of it left.
+        let messages = std::mem::take(&mut raft.msgs);
+        let term = raft.term;
+        raft.become_follower(term, 0);
+        self.send(now, messages, &mut applied.frames);
     }
 
     /// Takes over a snapshot from the leader.

@@ -11,7 +11,7 @@ use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, Conf
 use super::{JOINS_MAX, Replica};
 use crate::Boottime;
 use crate::codec::{CodecError, Reader, Writer};
-use crate::membership::{Progress, Step, View, next_step};
+use crate::membership::{JOIN_VALID, Progress, Step, View, next_step};
 use crate::wire::Join;
 
 /// Most single changes in one step.
@@ -35,9 +35,17 @@ impl Keeper {
     }
 
     pub(super) fn join(&mut self, now: Boottime, join: Join) {
+        if self.joins.len() >= JOINS_MAX {
+            self.joins.retain(|_, (_, asked)| now.since(*asked) < JOIN_VALID);
+        }
         if self.joins.len() < JOINS_MAX || self.joins.contains_key(&join.id) {
             self.joins.insert(join.id, (join, now));
         }
+    }
+
+    /// This member stood still: that others were silent means nothing.
+    pub(super) fn stood_still(&mut self) {
+        self.progress.clear();
     }
 
     pub(super) fn remove(&mut self, name: &str) {

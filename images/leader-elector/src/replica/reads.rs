@@ -10,7 +10,6 @@ use std::time::Duration;
 use crate::Boottime;
 
 /// Reads at this member.
-#[derive(Default)]
 pub(super) struct Reads {
     /// Not asked for yet.
     waiting: Vec<(u64, Boottime)>,
@@ -29,6 +28,13 @@ struct Asked {
 // === impl Reads ===
 
 impl Reads {
+    /// Contexts start at `first`, which is random: the leader takes two questions with the same one
+    /// for the same, whoever asks, and a late answer to an earlier process must not be taken for
+    /// one to this.
+    pub(super) fn new(first: u64) -> Self {
+        Self { waiting: Vec::new(), asked: None, confirmed: Vec::new(), context_last: first }
+    }
+
     pub(super) fn add(&mut self, now: Boottime, request: u64) {
         self.waiting.push((request, now));
     }
@@ -47,7 +53,7 @@ impl Reads {
         if self.waiting.is_empty() {
             return None;
         }
-        self.context_last += 1;
+        self.context_last = self.context_last.wrapping_add(1);
         let reads = std::mem::take(&mut self.waiting);
         self.asked = Some(Asked { context: self.context_last, at: now, reads });
         Some(self.context_last)

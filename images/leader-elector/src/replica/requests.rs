@@ -63,7 +63,10 @@ impl Requests {
 
     /// What has to go to the leader now.
     pub(super) fn to_send(&mut self, now: Boottime) -> Vec<Proposal> {
-        let unsent = std::mem::take(&mut self.unsent);
+        let mut unsent = std::mem::take(&mut self.unsent);
+        // While nobody led, the same number may have become due several times.
+        unsent.sort_unstable();
+        unsent.dedup();
         let mut proposals = Vec::with_capacity(unsent.len());
         for number in unsent {
             if let Some(request) = self.all.get_mut(&number) {

@@ -42,15 +42,16 @@ async fn connection(
             }
             _ => Box::new(stream),
         };
-        let session = open(&mut *stream, Role::Acceptor, &shared.credentials, &own).await?;
+        let (credentials, process) = (&shared.credentials, shared.process);
+        let session = open(&mut *stream, Role::Acceptor, credentials, process, &own).await?;
         Ok::<_, Failure>((stream, session))
     };
     let opened = timeout(HANDSHAKE, opening).await;
     let (mut stream, session) = opened.map_err(|_| Failure::Refused(Refused::Slow))??;
-    let Session { hello, key, mut checker, mut cutter } = session;
-    if hello.id == own.id {
+    if shared.is_own(&session)? {
         return Ok(());
     }
+    let Session { hello, key, mut checker, mut cutter, .. } = session;
     let counters = &shared.counters;
     add(&counters.accepted, 1);
     let _open = Gauge::up(&counters.open_in);

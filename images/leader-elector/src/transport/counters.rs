@@ -38,6 +38,9 @@ pub enum Refused {
     /// A frame for somebody else.
     #[error("a frame for another member")]
     Misdirected,
+    /// Another process with this member's id.
+    #[error("another process has this member's id: the disk of one is a copy")]
+    Copied,
 }
 
 /// Counts since the start of the process; `open_*` are how many there are now.
@@ -70,7 +73,7 @@ pub struct Counters {
 
 impl Refused {
     /// All reasons.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Garbage,
         Self::Version,
         Self::Auth,
@@ -82,6 +85,7 @@ impl Refused {
         Self::Foreign,
         Self::Malformed,
         Self::Misdirected,
+        Self::Copied,
     ];
 
     /// Its name as a label.
@@ -99,6 +103,7 @@ impl Refused {
             Self::Foreign => "foreign",
             Self::Malformed => "malformed",
             Self::Misdirected => "misdirected",
+            Self::Copied => "copied",
         }
     }
 }

@@ -102,12 +102,13 @@ async fn connect(shared: &Arc<Shared>, address: &str) -> Result<End, Failure> {
             }
             _ => Box::new(stream),
         };
-        let session = open(&mut *stream, Role::Dialer, &shared.credentials, &own).await?;
+        let (credentials, process) = (&shared.credentials, shared.process);
+        let session = open(&mut *stream, Role::Dialer, credentials, process, &own).await?;
         Ok::<_, Failure>((stream, session))
     };
     let opened = timeout(HANDSHAKE, opening).await;
     let (stream, session) = opened.map_err(|_| Failure::Refused(Refused::Slow))??;
-    let itself = session.hello.id == own.id;
+    let itself = shared.is_own(&session)?;
     shared.set_own(address, itself);
     if itself {
         return Ok(End::Own);
@@ -137,7 +138,7 @@ async fn serve(
     session: Session,
     greeted: &Arc<Hello>,
 ) -> Result<End, Failure> {
-    let Session { hello, key, mut checker, mut cutter } = session;
+    let Session { hello, key, mut checker, mut cutter, .. } = session;
     let (id, name) = (hello.id, hello.name.clone());
     tracing::info!(target: "transport", address, %name, "connected to a member");
     let counters = &shared.counters;

@@ -1,6 +1,7 @@
 //! How a connection opens: both sides prove who they are, then say it.
 //!
-//! Each sends a greeting: magic, version, way of authentication and 32 fresh random bytes. With a
+//! Each sends a greeting: magic, version, way of authentication, 8 random bytes of the process and 24
+//! fresh ones. With a
 //! shared secret each then proves by HMAC-SHA256 that it knows it, over both greetings and its own
 //! role, so that no proof fits another connection or the other side; the keys of the two directions
 //! come from the same greetings. The dialer proves first: who does not know the secret gets nothing
@@ -18,8 +19,10 @@ use crate::bootstrap::Hello;
 use crate::wire::PROTOCOL_VERSION;
 
 const MAGIC: &[u8; 8] = b"lelector";
-/// Magic, version, authentication, random bytes.
-const GREETING_BYTES: usize = MAGIC.len() + 2 + 1 + 32;
+/// Magic, version, authentication.
+const HEAD_BYTES: usize = MAGIC.len() + 2 + 1;
+/// The head, the process, fresh random bytes.
+const GREETING_BYTES: usize = HEAD_BYTES + 8 + 24;
 /// A hello names up to 99 founders of 253 bytes and a little each.
 const HELLO_BYTES_MAX: usize = 32 * 1024;
 
@@ -57,6 +60,8 @@ pub(super) enum Failure {
 pub(super) struct Session {
     /// Who the other side is.
     pub(super) hello: Hello,
+    /// Its process: the same id in another one is a copied disk.
+    pub(super) process: Process,
     /// Signs what is sent; the hello had sequence 0.
     pub(super) key: Key,
     pub(super) checker: Checker,
@@ -82,6 +87,9 @@ impl Failure {
     }
 }
 
+/// Random for each process.
+pub(super) type Process = [u8; 8];
+
 type Greeting = [u8; GREETING_BYTES];
 
 /// Opens a connection.
@@ -89,15 +97,16 @@ pub(super) async fn open(
     stream: &mut (impl Socket + ?Sized),
     role: Role,
     credentials: &Credentials,
+    process: Process,
     own: &Hello,
 ) -> Result<Session, Failure> {
-    let ours = greeting(credentials)?;
+    let ours = greeting(credentials, process)?;
     let mut theirs: Greeting = [0; GREETING_BYTES];
     if role == Role::Dialer {
         send(stream, &ours).await?;
     }
     stream.read_exact(&mut theirs).await?;
-    check(&ours, &theirs)?;
+    let process = check(&ours, &theirs)?;
     let (dialers, acceptors) = match role {
         Role::Dialer => (&ours, &theirs),
         Role::Acceptor => (&theirs, &ours),
@@ -115,12 +124,12 @@ pub(super) async fn open(
         send(stream, &bytes).await?;
         verify(stream, acceptor).await?;
         let (checker, cutter) = (Checker::new(acceptor_key), Cutter::default());
-        return hello(stream, dialer_key, checker, cutter).await;
+        return hello(stream, process, dialer_key, checker, cutter).await;
     }
     send(stream, &ours).await?;
     verify(stream, dialer).await?;
     let (checker, cutter) = (Checker::new(dialer_key), Cutter::default());
-    let session = hello(stream, acceptor_key, checker, cutter).await?;
+    let session = hello(stream, process, acceptor_key, checker, cutter).await?;
     let mut bytes = acceptor.map_or_else(Vec::new, |proof| finished(proof).to_vec());
     append_hello(&session.key, own, 0, &mut bytes);
     send(stream, &bytes).await?;
@@ -138,6 +147,7 @@ pub(super) fn append_hello(key: &Key, own: &Hello, sequence: u64, bytes: &mut Ve
 /// Reads the other side's hello.
 async fn hello(
     stream: &mut (impl Socket + ?Sized),
+    process: Process,
     key: Key,
     mut checker: Checker,
     mut cutter: Cutter,
@@ -149,7 +159,7 @@ async fn hello(
             if packet.kind != Kind::Hello {
                 return Err(Refused::Malformed.into());
             }
-            return Ok(Session { hello, key, checker, cutter });
+            return Ok(Session { hello, process, key, checker, cutter });
         }
         if cutter.fill(stream).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -157,9 +167,9 @@ async fn hello(
     }
 }
 
-fn greeting(credentials: &Credentials) -> io::Result<Greeting> {
+fn greeting(credentials: &Credentials, process: Process) -> io::Result<Greeting> {
     let mut greeting: Greeting = [0; GREETING_BYTES];
-    let (head, random) = greeting.split_at_mut(GREETING_BYTES - 32);
+    let (head, random) = greeting.split_at_mut(HEAD_BYTES);
     head[..8].copy_from_slice(MAGIC);
     head[8..10].copy_from_slice(&PROTOCOL_VERSION.to_be_bytes());
     head[10] = match credentials {
@@ -167,18 +177,24 @@ fn greeting(credentials: &Credentials) -> io::Result<Greeting> {
         Credentials::Secret(_) => 1,
         Credentials::Tls(_) => 2,
     };
-    getrandom::fill(random).map_err(io::Error::other)?;
+    random[..8].copy_from_slice(&process);
+    getrandom::fill(&mut random[8..]).map_err(io::Error::other)?;
     Ok(greeting)
 }
 
-fn check(ours: &Greeting, theirs: &Greeting) -> Result<(), Refused> {
+fn check(ours: &Greeting, theirs: &Greeting) -> Result<Process, Refused> {
     if ours[..8] != theirs[..8] {
         return Err(Refused::Garbage);
     }
     if ours[8..10] != theirs[8..10] {
         return Err(Refused::Version);
     }
-    if ours[10] == theirs[10] { Ok(()) } else { Err(Refused::Auth) }
+    if ours[10] != theirs[10] {
+        return Err(Refused::Auth);
+    }
+    let mut process = Process::default();
+    process.copy_from_slice(&theirs[HEAD_BYTES..HEAD_BYTES + 8]);
+    Ok(process)
 }
 
 fn prove(
@@ -203,6 +219,9 @@ async fn verify(
 ) -> Result<(), Failure> {
     let Some(expected) = expected else { return Ok(()) };
     let mut proof = [0; 32];
-    stream.read_exact(&mut proof).await?;
+    stream.read_exact(&mut proof).await.map_err(|error| {
+        let why = format!("no proof of the secret came, maybe for lack of ours: {error}");
+        io::Error::new(error.kind(), why)
+    })?;
     Ok(expected.verify_slice(&proof).map_err(|_| Refused::Auth)?)
 }

@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, watch};
 
+use super::handshake::{Process, Session};
 use super::outbox::Route;
-use super::{Counters, Credentials, Inbox, Known, lock};
+use super::{Counters, Credentials, Inbox, Known, Refused, lock};
 use crate::bootstrap::Hello;
 
 /// What all connections of a transport share.
 pub(super) struct Shared {
     pub(super) credentials: Credentials,
+    pub(super) process: Process,
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) counters: Arc<Counters>,
     /// What this member says of itself.
@@ -53,9 +55,15 @@ pub(super) struct Entry {
 // === impl Shared ===
 
 impl Shared {
-    pub(super) fn new(credentials: Credentials, inbox: Arc<dyn Inbox>, own: Hello) -> Self {
+    pub(super) fn new(
+        credentials: Credentials,
+        process: Process,
+        inbox: Arc<dyn Inbox>,
+        own: Hello,
+    ) -> Self {
         Self {
             credentials,
+            process,
             inbox,
             counters: Arc::default(),
             own: watch::Sender::new(Arc::new(own)),
@@ -63,6 +71,15 @@ impl Shared {
             changed: Notify::new(),
             nudge: Notify::new(),
             table: Mutex::default(),
+        }
+    }
+
+    /// Whether a connection is one of this member to itself.
+    pub(super) fn is_own(&self, session: &Session) -> Result<bool, Refused> {
+        match session.hello.id == self.own.borrow().id {
+            false => Ok(false),
+            true if session.process == self.process => Ok(true),
+            true => Err(Refused::Copied),
         }
     }
 

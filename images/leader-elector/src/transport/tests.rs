@@ -270,3 +270,15 @@ async fn a_secret_is_not_taken_for_none() {
     a.refuses(Refused::Auth).await;
     assert!(a.known.borrow().hellos.is_empty() && b.known.borrow().hellos.is_empty());
 }
+
+#[tokio::test]
+async fn a_copied_disk_is_noticed() {
+    let auth = || secret("a secret of sixteen");
+    let (mut a, b) = (Node::start(1, "a", auth()).await, Node::start(1, "a", auth()).await);
+    a.find(&[a.address, b.address]);
+    a.refuses(Refused::Copied).await;
+    b.refuses(Refused::Copied).await;
+    assert!(a.known.borrow().hellos.is_empty() && b.known.borrow().hellos.is_empty());
+    // Its own address answers, and the other does not.
+    a.knows(|known| known.unanswered == 1).await;
+}

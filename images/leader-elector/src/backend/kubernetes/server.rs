@@ -95,17 +95,16 @@ impl Server {
     }
 
     pub(super) async fn get(&self, name: &str) -> Result<Object, Error> {
-        let result = self.request(Method::GET, &self.url(name), None).await;
-        object(result?)
+        self.object(Method::GET, &self.url(name), None).await
     }
 
     pub(super) async fn create(&self, new: &Object) -> Result<Object, Error> {
-        object(self.request(Method::POST, &self.leases, Some(new.json())).await?)
+        self.object(Method::POST, &self.leases, Some(new.json())).await
     }
 
     /// Replaces the object if it still has the version that `new` has.
     pub(super) async fn replace(&self, new: &Object) -> Result<Object, Error> {
-        object(self.request(Method::PUT, &self.url(new.name()), Some(new.json())).await?)
+        self.object(Method::PUT, &self.url(new.name()), Some(new.json())).await
     }
 
     /// All Leases of the namespace, as far as the limits go.
@@ -154,6 +153,18 @@ impl Server {
         Err(failure(status, &body.unwrap_or(Ok(Vec::new())).unwrap_or_default()))
     }
 
+    /// A request that leases live on: what becomes of it is how this backend is.
+    async fn object(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<Object, Error> {
+        let result = self.request(method, url, body).await;
+        self.set_health(&result);
+        object(result?)
+    }
+
     async fn request(
         &self,
         method: Method,
@@ -171,11 +182,9 @@ impl Server {
             let wrong = |error| Error::Unknown(format!("not understood: {error}"));
             serde_json::from_slice(&bytes).map_err(wrong)
         };
-        let result = timeout_at(until, exchange)
+        timeout_at(until, exchange)
             .await
-            .unwrap_or_else(|_| Err(Error::Unknown("no answer in time".to_owned())));
-        self.set_health(&result);
-        result
+            .unwrap_or_else(|_| Err(Error::Unknown("no answer in time".to_owned())))
     }
 
     async fn send(

@@ -23,7 +23,7 @@ impl Raw {
         let mut stream = TcpStream::connect(node.address).await.unwrap();
         let credentials = Credentials::Secret(SECRET.as_bytes().into());
         let own = hello(7, "raw", Some(group(1)));
-        let session = open(&mut stream, Role::Dialer, &credentials, &own).await.unwrap();
+        let session = open(&mut stream, Role::Dialer, &credentials, [7; 8], &own).await.unwrap();
         Self { stream, session }
     }
 
@@ -209,7 +209,7 @@ async fn what_waits_for_a_stalled_member_is_bounded() {
     let (mut stream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
     let credentials = Credentials::Secret(SECRET.as_bytes().into());
     let own = hello(7, "raw", Some(group(1)));
-    let session = open(&mut stream, Role::Acceptor, &credentials, &own).await.unwrap();
+    let session = open(&mut stream, Role::Acceptor, &credentials, [7; 8], &own).await.unwrap();
     node.send(7, "first").await;
     // Nothing is read from here on: what the system takes, and then the queue.
     let large = "x".repeat(100_000);

@@ -19,6 +19,8 @@ pub(crate) enum Fault {
     NoQuorum,
     /// Nobody answers.
     Unknown,
+    /// What is acquired is acquired, and the answer never comes.
+    Stuck,
 }
 
 pub(crate) struct Faulty {
@@ -40,7 +42,7 @@ impl Faulty {
 
     fn check(&self) -> Result<(), Failure> {
         match self.fault.lock().unwrap().0 {
-            Fault::None => Ok(()),
+            Fault::None | Fault::Stuck => Ok(()),
             Fault::NoQuorum => Err(Failure::NoQuorum("cut off".to_owned())),
             Fault::Unknown => Err(Failure::Unknown("no answer came".to_owned())),
         }
@@ -61,7 +63,11 @@ impl Backend for Faulty {
     fn acquire(&self, acquire: Acquire, wait: Duration) -> Reply<'_, Grant> {
         Box::pin(async move {
             self.check()?;
-            self.inner.acquire(acquire, wait).await
+            let granted = self.inner.acquire(acquire, wait).await;
+            if self.fault.lock().unwrap().0 == Fault::Stuck {
+                std::future::pending::<()>().await;
+            }
+            granted
         })
     }
 
