@@ -51,7 +51,7 @@ impl Place for Store {
     }
 
     async fn cut(&mut self, off: bool) {
-        self.server.freeze(off);
+        self.server.freeze(off).await;
     }
 }
 
@@ -99,9 +99,9 @@ fn what_was_compacted_is_listed_anew() {
     run::<Store>(async |place| {
         let [a, b] = place.sidecars();
         let mut watch = b.watch(&"e".into()).await.unwrap();
-        place.server.freeze(true);
+        place.server.freeze(true).await;
         until("they are cut off", async || b.ready().is_err()).await;
-        place.server.freeze(false);
+        place.server.freeze(false).await;
         let mut session = 0;
         until("changes are made", async || {
             session += 1;

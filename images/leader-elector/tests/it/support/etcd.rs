@@ -35,9 +35,22 @@ impl Server {
     }
 
     /// Lets it hang, or go on: connections are accepted by the kernel, nothing is answered.
-    pub(crate) fn freeze(&self, on: bool) {
+    pub(crate) async fn freeze(&self, on: bool) {
         let signal = if on { Signal::STOP } else { Signal::CONT };
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+        if on {
+            // The signal stops one thread after the other.
+            until("all threads stand still", async || self.stands_still()).await;
+        }
+    }
+
+    fn stands_still(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks.flatten().all(|task| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            state.is_none_or(|state| state == 'T')
+        })
     }
 
     /// Kills it as `kill -9` does; connections are refused.
