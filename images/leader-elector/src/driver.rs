@@ -131,16 +131,14 @@ pub struct Driver {
 // === impl Mailbox ===
 
 impl Mailbox {
-    /// Hands an input to the driver; gives it back if the driver cannot keep up or has ended.
-    ///
-    /// # Errors
-    /// The input.
-    pub fn tell(&self, input: Input) -> Result<(), Input> {
+    /// Hands an input to the driver; false if the driver cannot keep up or has ended.
+    #[must_use]
+    pub fn tell(&self, input: Input) -> bool {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= INBOX_MAX {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(input);
+            return false;
         }
-        self.sender.send(input).map_err(|unsent| unsent.0)
+        self.sender.send(input).is_ok()
     }
 }
 

@@ -657,7 +657,7 @@ impl Replica {
         if let Some(context) = self.reads.ask(now, self.options.tick * 4) {
             self.node.read_index(context.to_be_bytes().to_vec());
         }
-        let own = self.requests.to_send(now);
+        let own = self.requests.take_unsent(now);
         if !self.leads() {
             for part in parts(own) {
                 self.applied.frames.push((leader, Frame::Propose(part)));
@@ -734,9 +734,11 @@ fn found(group: &Group) -> Write {
     metadata.index = FOUNDED;
     metadata.term = FOUNDED;
     metadata.mut_conf_state().voters = group.founders.iter().map(|founder| founder.id).collect();
-    let mut hard_state = raft::eraftpb::HardState::default();
-    hard_state.term = FOUNDED;
-    hard_state.commit = FOUNDED;
+    let hard_state = raft::eraftpb::HardState {
+        term: FOUNDED,
+        commit: FOUNDED,
+        ..raft::eraftpb::HardState::default()
+    };
     Write { snapshot: Some(snapshot), hard_state: Some(hard_state), sync: true, ..Write::default() }
 }
 

@@ -47,7 +47,7 @@ impl Raft {
     async fn ask(&self, command: Command) -> Result<Outcome, Failure> {
         let (reply, outcome) = oneshot::channel();
         let told = self.mailbox.tell(Input::Request { command, reply: Some(reply) });
-        if told.is_err() {
+        if !told {
             return Err(Failure::Limit("too many requests are waiting"));
         }
         match tokio::time::timeout(self.patience, outcome).await {
@@ -75,14 +75,14 @@ impl Raft {
             Outcome::Duplicate(leader) => Err(Failure::DuplicateId(leader)),
             Outcome::Full => Err(Failure::Limit("too many elections, or candidates in this one")),
             Outcome::Gone(leader) => Err(Failure::Lost(leader)),
-            Outcome::Done | Outcome::NoCandidate => Err(unexpected()),
+            Outcome::Done => Err(unexpected()),
         }
     }
 
     /// Makes sure that the state here is as new as now.
     async fn refresh(&self) -> Result<(), Failure> {
         let (reply, done) = oneshot::channel();
-        if self.mailbox.tell(Input::Read { reply }).is_err() {
+        if !self.mailbox.tell(Input::Read { reply }) {
             return Err(Failure::Limit("too many requests are waiting"));
         }
         match tokio::time::timeout(self.patience, done).await {
@@ -157,16 +157,6 @@ impl Backend for Raft {
         })
     }
 
-    fn transfer<'a>(&'a self, election: &'a Arc<str>, to: Arc<str>) -> Reply<'a, ()> {
-        Box::pin(async move {
-            match self.ask(Command::Transfer { election: Arc::clone(election), to }).await? {
-                Outcome::Done => Ok(()),
-                Outcome::NoCandidate => Err(Failure::NoCandidate),
-                _ => Err(unexpected()),
-            }
-        })
-    }
-
     fn read<'a>(&'a self, election: &'a Arc<str>, consistency: Consistency) -> Reply<'a, View> {
         Box::pin(async move {
             if consistency == Consistency::Local {
@@ -233,7 +223,7 @@ impl Backend for Raft {
         Box::pin(async move {
             let (reply, known) = oneshot::channel();
             let input = Input::Remove { name: name.into(), reply };
-            if self.mailbox.tell(input).is_err() {
+            if !self.mailbox.tell(input) {
                 return Err(Failure::Limit("too many requests are waiting"));
             }
             match known.await {

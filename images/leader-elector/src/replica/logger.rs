@@ -28,7 +28,6 @@ impl Drain for Events {
 }
 
 /// A logger for the Raft library.
-#[must_use]
 pub fn logger() -> Logger {
     Logger::root(Events.fuse(), slog::o!())
 }

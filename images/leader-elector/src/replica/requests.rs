@@ -62,7 +62,7 @@ impl Requests {
     }
 
     /// What has to go to the leader now.
-    pub(super) fn to_send(&mut self, now: Boottime) -> Vec<Proposal> {
+    pub(super) fn take_unsent(&mut self, now: Boottime) -> Vec<Proposal> {
         let mut unsent = std::mem::take(&mut self.unsent);
         // While nobody led, the same number may have become due several times.
         unsent.sort_unstable();

@@ -1,7 +1,7 @@
 //! Many seeds, and the bugs that they must find.
 //!
-//! A seed that fails is named, and `LEADER_ELECTOR_SEED=N` replays it with its whole trace;
-//! `LEADER_ELECTOR_SEEDS=N` takes so many.
+//! A seed that fails is named, and `LEADER_ELECTOR_SEED=N` replays it with its whole trace.
+//! `LEADER_ELECTOR_SEEDS=100000` takes so many instead of a thousand, best with `--release`.
 
 use super::{Setup, Summary, run};
 use crate::election::Planted;
@@ -35,8 +35,8 @@ fn seeds(name: &str, setup: Setup, percent: u64) {
     }
     eprintln!("{name}: {count} seeds from {first}: {total:?}");
     // A world in which nothing happens proves nothing.
-    assert!(total.grants > 5 * count && total.commands > 50 * count && total.reads > 30 * count);
-    assert!(total.snapshots > count && total.faults > 5 * count);
+    assert!(total.grants >= 5 * count && total.commands >= 50 * count && total.reads >= 30 * count);
+    assert!(total.snapshots >= count && total.faults >= 5 * count);
 }
 
 fn add(total: &mut Summary, one: Summary) {

@@ -48,7 +48,7 @@ impl Peers for Link {
         }
         let mailboxes = self.network.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
         let input = Input::Frame { from: self.own, frame };
-        mailboxes.get(&to).is_some_and(|mailbox| mailbox.tell(input).is_ok())
+        mailboxes.get(&to).is_some_and(|mailbox| mailbox.tell(input))
     }
 
     fn greet(&self, _: Hello) {}
@@ -92,7 +92,7 @@ impl Place for Group {
             std::thread::spawn(move || driver.run(|| {}));
         }
         for mailbox in network.mailboxes.lock().unwrap().values() {
-            assert!(mailbox.tell(Input::Peers { hellos: hellos.clone(), unanswered: 0 }).is_ok());
+            assert!(mailbox.tell(Input::Peers { hellos: hellos.clone(), unanswered: 0 }));
         }
         let first = network.mailboxes.lock().unwrap()[&first].clone();
         let place = Self { network, sidecars, first };
@@ -113,7 +113,7 @@ impl Place for Group {
         let look = move |table: &Table| {
             let _ = reply.send(table.election(&election).map_or(0, |it| it.queue.len()));
         };
-        assert!(self.first.tell(Input::Look(Box::new(look))).is_ok());
+        assert!(self.first.tell(Input::Look(Box::new(look))));
         waiting.await.ok()
     }
 

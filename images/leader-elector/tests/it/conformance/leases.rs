@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leader_elector::Boottime;
-use leader_elector::backend::Failure;
+use leader_elector::backend::{Consistency, Failure};
 use tokio::time::sleep;
 
 use super::{LOOK_EVERY, Place, SHORT, asks, renew, resign, take, until};
@@ -143,6 +143,9 @@ pub(crate) async fn a_lost_lease_stays_lost<P: Place>(place: &mut P) {
     let mut acquire = asks("e", "a", 1);
     acquire.ttl = SHORT;
     let first = take(&a, acquire).await.unwrap();
+    // A local read may not know of the lease yet.
+    let seen = b.read(&"e".into(), Consistency::Linearizable).await.unwrap();
+    assert_eq!(seen.lease.as_ref(), Some(&first.lease));
     until("the lease runs out", async || {
         let now = Boottime::now();
         let free = b.read(&"e".into(), Default::default()).await.unwrap().lease.is_none();
