@@ -122,8 +122,8 @@ impl Bench {
         head.push(format!("Binary: `{}`", ours.unwrap_or(&self.ours).display()));
         head.push(
             "Method: three members each on loopback, state of both on the same disk, default \
-             timing of both (`--tick 50ms --election-ticks 8`; etcd: heartbeat 100 ms, election \
-             1000 ms); members and load generator share all cores; every reply is checked"
+             timing of both (etcd: heartbeat 100 ms, election 1000 ms; ours as in its README); \
+             members and load generator share all cores; every reply is checked"
                 .to_owned(),
         );
         head
