@@ -294,8 +294,8 @@ impl Agent {
 
     /// Gives what is held here to a candidate in the queue; who leads after that.
     ///
-    /// A resignation in favour of somebody rather than [`Backend::transfer`], which would take the
-    /// lease from whoever holds it by then, and that holder would not know.
+    /// A resignation in favour of somebody: only the holder's own sidecar can do that, as a lease
+    /// taken from afar would be believed in at its holder until its deadline.
     ///
     /// # Errors
     /// [`Failure::Lost`] when the lease is not held here; [`Failure::NoCandidate`] when somebody

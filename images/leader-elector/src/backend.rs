@@ -154,9 +154,6 @@ pub trait Backend: Send + Sync {
         successor: Option<Arc<str>>,
     ) -> Reply<'a, ()>;
 
-    /// Gives the lease to a candidate in the queue.
-    fn transfer<'a>(&'a self, election: &'a Arc<str>, to: Arc<str>) -> Reply<'a, ()>;
-
     /// The election now.
     fn read<'a>(&'a self, election: &'a Arc<str>, consistency: Consistency) -> Reply<'a, View>;
 

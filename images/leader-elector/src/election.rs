@@ -79,13 +79,6 @@ pub enum Command {
         /// Who of the queue is to follow, rather than its first.
         successor: Option<Arc<str>>,
     },
-    /// Take the lease from its holder and give it to somebody in the queue.
-    Transfer {
-        /// Name of the election.
-        election: Arc<str>,
-        /// A holder's name in the queue.
-        to: Arc<str>,
-    },
     /// End what showed no sign of life for its whole time to live, unless it has since.
     Expire {
         /// Name of the election.
@@ -136,8 +129,6 @@ pub enum Outcome {
     Duplicate(Lease),
     /// This candidacy holds nothing and does not wait; who leads instead.
     Gone(Option<Lease>),
-    /// Nobody of that name waits.
-    NoCandidate,
     /// A limit of the table: elections or queue.
     Full,
 }
@@ -254,7 +245,6 @@ impl Table {
             Command::Resign { election, session, successor } => {
                 self.resign(index, &election, session, successor.as_deref(), changes)
             }
-            Command::Transfer { election, to } => self.transfer(index, &election, &to, changes),
             Command::Expire { election, session, token, sequence } => {
                 self.expire(index, &election, session, token, sequence, changes)
             }
@@ -343,28 +333,6 @@ impl Table {
         // Also of one that is unknown: its acquire may still be under way.
         self.end(session);
         if left { Outcome::Done } else { Outcome::Gone(lease) }
-    }
-
-    fn transfer(
-        &mut self,
-        index: u64,
-        name: &Arc<str>,
-        to: &str,
-        changes: &mut Vec<Change>,
-    ) -> Outcome {
-        let Some(election) = self.elections.get(name) else {
-            return Outcome::NoCandidate;
-        };
-        if let Some(held) = &election.held
-            && &*held.lease.holder == to
-        {
-            return Outcome::Done;
-        }
-        if !election.queue.iter().any(|waiting| &*waiting.acquire.holder == to) {
-            return Outcome::NoCandidate;
-        }
-        self.release(index, name, Some(to), changes);
-        Outcome::Done
     }
 
     fn expire(

@@ -54,7 +54,7 @@ impl Group {
         };
         let identity = driver::identity(&mut *store, &config.id)?;
         let (mailbox, inbox) = driver::mailbox();
-        let hello = Hello {
+        let mut hello = Hello {
             id: identity.id,
             name: Arc::clone(&config.id),
             witness: raft.witness,
@@ -67,6 +67,11 @@ impl Group {
             Transport::bind(raft.listen, (&raft.auth).into(), hello.clone(), entrance).await?;
         let listen = transport.local_addr()?;
         info!(%listen, id = format_args!("{:016x}", identity.id), "peer port bound");
+        if raft.advertise.is_none() {
+            // Others know the address that we come from, and lack only the port.
+            hello.advertise = format!(":{}", listen.port()).into();
+            transport.outbox().set_hello(hello.clone());
+        }
         let options = options(config, raft, identity.id)?;
         let peers = Box::new(Exit(transport.outbox()));
         let driver = Driver::new(inbox, store, peers, identity, options, hello);

@@ -78,49 +78,23 @@ impl Etcd {
         let mut tried = false;
         for _ in 0..ATTEMPTS_MAX {
             let state = mirror.state(election).await;
-            let state =
-                state.map_err(|error| if tried { unknown(error) } else { not_done(error) })?;
+            let state = state.map_err(|error| not_seen(tried, error))?;
             let mine = state.leader.as_ref().filter(|leader| {
                 let same = token == 0 || mirror.keys.token(leader.revision) == token;
                 leader.session == session && same
             });
             let Some(leader) = mine else {
                 let waits = state.queue.iter().any(|record| record.session == session);
-                mirror.revoke(session).await.map_err(unknown)?;
-                let lease = state.leader.map(|leader| mirror.keys.lease(&leader));
-                return if tried || waits { Ok(()) } else { Err(Failure::Lost(lease)) };
+                if waits || tried {
+                    mirror.revoke(session).await.map_err(unknown)?;
+                    return Ok(());
+                }
+                return Err(Failure::Lost(state.leader.map(|leader| mirror.keys.lease(&leader))));
             };
             let next = state.next(session, successor);
             match mirror.hand_over(election, Some(leader), next).await {
                 Ok(true) => {
                     revoke_later(mirror, &self.tasks, session);
-                    return Ok(());
-                }
-                Ok(false) => {}
-                Err(Error::Unknown(_)) => tried = true,
-                Err(error) => return Err(not_done(error)),
-            }
-        }
-        Err(contended())
-    }
-
-    async fn transfer(&self, election: &Arc<str>, to: &str) -> Result<(), Failure> {
-        let mirror = &self.mirror;
-        let mut tried = false;
-        for _ in 0..ATTEMPTS_MAX {
-            let state = mirror.state(election).await;
-            let state =
-                state.map_err(|error| if tried { unknown(error) } else { not_done(error) })?;
-            if state.leader.as_ref().is_some_and(|leader| &*leader.value.holder == to) {
-                return Ok(());
-            }
-            let waiting = state.queue.iter().find(|record| &*record.value.holder == to);
-            let next = waiting.ok_or(Failure::NoCandidate)?;
-            match mirror.hand_over(election, state.leader.as_ref(), Some(next)).await {
-                Ok(true) => {
-                    if let Some(leader) = state.leader {
-                        revoke_later(mirror, &self.tasks, leader.session);
-                    }
                     return Ok(());
                 }
                 Ok(false) => {}
@@ -189,13 +163,6 @@ impl Backend for Etcd {
         })
     }
 
-    fn transfer<'a>(&'a self, election: &'a Arc<str>, to: Arc<str>) -> Reply<'a, ()> {
-        Box::pin(async move {
-            named(election)?;
-            self.transfer(election, &to).await
-        })
-    }
-
     fn read<'a>(&'a self, election: &'a Arc<str>, consistency: Consistency) -> Reply<'a, View> {
         Box::pin(async move {
             named(election)?;
@@ -260,6 +227,11 @@ fn named(election: &str) -> Result<(), Failure> {
 /// A request that changes nothing failed.
 fn not_done(error: Error) -> Failure {
     Failure::NoQuorum(error.text())
+}
+
+/// What came of a change cannot be looked at, nor whether one that was `tried` was carried out.
+fn not_seen(tried: bool, error: Error) -> Failure {
+    if tried { Failure::Unknown(error.text()) } else { not_done(error) }
 }
 
 /// A request that changes something failed.

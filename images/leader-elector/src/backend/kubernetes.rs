@@ -165,10 +165,6 @@ impl Backend for Kubernetes {
         })
     }
 
-    fn transfer<'a>(&'a self, _election: &'a Arc<str>, _to: Arc<str>) -> Reply<'a, ()> {
-        Box::pin(async { Err(Failure::Unsupported("kubernetes")) })
-    }
-
     fn read<'a>(&'a self, election: &'a Arc<str>, consistency: Consistency) -> Reply<'a, View> {
         Box::pin(async move {
             named(election)?;

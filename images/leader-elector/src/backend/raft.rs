@@ -75,7 +75,7 @@ impl Raft {
             Outcome::Duplicate(leader) => Err(Failure::DuplicateId(leader)),
             Outcome::Full => Err(Failure::Limit("too many elections, or candidates in this one")),
             Outcome::Gone(leader) => Err(Failure::Lost(leader)),
-            Outcome::Done | Outcome::NoCandidate => Err(unexpected()),
+            Outcome::Done => Err(unexpected()),
         }
     }
 
@@ -152,16 +152,6 @@ impl Backend for Raft {
             match self.ask(Command::Resign { election, session, successor }).await? {
                 Outcome::Done => Ok(()),
                 Outcome::Gone(leader) => Err(Failure::Lost(leader)),
-                _ => Err(unexpected()),
-            }
-        })
-    }
-
-    fn transfer<'a>(&'a self, election: &'a Arc<str>, to: Arc<str>) -> Reply<'a, ()> {
-        Box::pin(async move {
-            match self.ask(Command::Transfer { election: Arc::clone(election), to }).await? {
-                Outcome::Done => Ok(()),
-                Outcome::NoCandidate => Err(Failure::NoCandidate),
                 _ => Err(unexpected()),
             }
         })

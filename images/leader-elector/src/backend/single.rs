@@ -133,7 +133,6 @@ impl Single {
             Outcome::Held(leader) => Err(self.held(leader)),
             Outcome::Duplicate(leader) => Err(Failure::DuplicateId(leader)),
             Outcome::Gone(leader) => Err(Failure::Lost(leader)),
-            Outcome::NoCandidate => Err(Failure::NoCandidate),
             Outcome::Full => {
                 Err(Failure::Limit("too many elections, or too many wait for this one"))
             }
@@ -189,15 +188,6 @@ impl Backend for Single {
             let election = Arc::clone(election);
             match self.apply(Command::Resign { election, session, successor }).1 {
                 Outcome::Gone(leader) => Err(Failure::Lost(leader)),
-                _ => Ok(()),
-            }
-        })
-    }
-
-    fn transfer<'a>(&'a self, election: &'a Arc<str>, to: Arc<str>) -> Reply<'a, ()> {
-        Box::pin(async move {
-            match self.apply(Command::Transfer { election: Arc::clone(election), to }).1 {
-                Outcome::NoCandidate => Err(Failure::NoCandidate),
                 _ => Ok(()),
             }
         })

@@ -48,11 +48,8 @@ impl Command {
                 session.write(writer);
                 writer.optional(successor.as_deref());
             }
-            Self::Transfer { election, to } => {
-                writer.number(4).text(election).text(to);
-            }
             Self::Expire { election, session, token, sequence } => {
-                writer.number(5).text(election);
+                writer.number(4).text(election);
                 session.write(writer);
                 writer.number(*token).number(*sequence);
             }
@@ -77,8 +74,7 @@ impl Command {
                 session: Session::read(reader)?,
                 successor: reader.optional(NAME_BYTES_MAX)?,
             },
-            4 => Self::Transfer { election: name(reader)?, to: name(reader)? },
-            5 => Self::Expire {
+            4 => Self::Expire {
                 election: name(reader)?,
                 session: Session::read(reader)?,
                 token: reader.number()?,

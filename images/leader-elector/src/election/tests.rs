@@ -63,7 +63,6 @@ fn parse(words: &[&str]) -> Command {
             session: session(&words[2][1..]),
             successor: value("to=").map(Into::into),
         },
-        "transfer" => Command::Transfer { election: election(), to: value("to=").unwrap().into() },
         "expire" => Command::Expire {
             election: election(),
             session: session(words[2]),
@@ -91,7 +90,6 @@ fn outcome(outcome: &Outcome) -> String {
         Outcome::Duplicate(it) => format!("duplicate {}", lease(it)),
         Outcome::Gone(None) => "gone".into(),
         Outcome::Gone(Some(it)) => format!("gone {}", lease(it)),
-        Outcome::NoCandidate => "no candidate".into(),
         Outcome::Full => "full".into(),
     }
 }

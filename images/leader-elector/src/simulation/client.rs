@@ -247,7 +247,6 @@ impl World {
             Outcome::Held(lease) => ("held", lease.token),
             Outcome::Duplicate(lease) => ("duplicate", lease.token),
             Outcome::Gone(lease) => ("gone", lease.as_ref().map_or(0, |lease| lease.token)),
-            Outcome::NoCandidate => ("no candidate", 0),
             Outcome::Full => ("full", 0),
         };
         self.trace.note(self.now, Note::Answer { client, attempt, what, token });
@@ -266,7 +265,7 @@ impl World {
                 self.wake_within(client, 50, 1_000);
             }
             Outcome::Gone(_) => self.give_up(client),
-            Outcome::Done | Outcome::NoCandidate => {}
+            Outcome::Done => {}
         }
     }
 

@@ -185,7 +185,7 @@ impl History {
             Outcome::Gone(lease) => Operation::Sees(lease.as_ref().map(holder)),
             Outcome::Queued(queued) => Operation::Busy(*queued),
             Outcome::Done if is_resign && was_granted => Operation::Release(*session),
-            Outcome::Done | Outcome::NoCandidate | Outcome::Full => return,
+            Outcome::Done | Outcome::Full => return,
         };
         push(operation, Some(*at));
     }

@@ -143,7 +143,6 @@ fn command() -> impl Strategy<Value = Command> {
             session,
             successor
         }),
-        (name(), name()).prop_map(|(election, to)| Command::Transfer { election, to }),
         (name(), session(), any::<(u64, u64)>()).prop_map(
             |(election, session, (token, sequence))| Command::Expire {
                 election,

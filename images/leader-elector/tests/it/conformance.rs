@@ -62,7 +62,7 @@ macro_rules! conformance {
                 many_elections;
             queue: who_waits_is_granted_what_is_resigned who_waits_is_granted_what_runs_out
                 who_stops_waiting_is_granted_nothing waiting_ends_in_time the_first_goes_first
-                a_successor_is_chosen a_lease_is_transferred priority_goes_before_patience;
+                a_successor_is_chosen priority_goes_before_patience;
             views: reads_see_writes a_watch_never_goes_back elections_are_listed;
             failures: an_outage_is_told_and_survived a_lease_survives_a_short_outage;
         );

@@ -8,7 +8,7 @@ use leader_elector::config::EtcdConfig;
 use serde_json::json;
 
 use crate::conformance::{
-    PATIENT, Place, asks, conformance, renew, resign, run, take, until, waits,
+    LONG, PATIENT, Place, asks, conformance, renew, resign, run, take, until, waits,
 };
 use crate::support::etcd::{Server, base64};
 use crate::support::free_port;
@@ -175,5 +175,18 @@ fn names_that_are_no_keys_are_refused() {
             let refused = a.acquire(asks(name, "a", 1), PATIENT).await;
             assert!(matches!(refused, Err(Failure::Invalid(_))), "{name}: {refused:?}");
         }
+    });
+}
+
+#[test]
+fn a_lease_that_is_there_already_is_long_enough() {
+    run::<Store>(async |place| {
+        let [a, _] = place.sidecars();
+        let there = json!({ "ID": "7", "TTL": "1" });
+        place.server.ask("/v3/lease/grant", &there).await.unwrap();
+        take(&a, asks("e", "a", 7)).await.unwrap();
+        let asked = json!({ "ID": "7" });
+        let lease = place.server.ask("/v3/lease/timetolive", &asked).await.unwrap();
+        assert_eq!(lease["grantedTTL"], LONG.as_secs().to_string());
     });
 }

@@ -10,7 +10,7 @@ use super::follow::{Mirror, Standing};
 use super::gateway::{Error, Repeat};
 use super::message::{KeptAlive, Range, Txn, encode};
 use super::table::{Record, State, Written, lease_id};
-use super::{ATTEMPTS_MAX, contended, not_done, unknown};
+use super::{ATTEMPTS_MAX, contended, not_done, not_seen, unknown};
 use crate::Boottime;
 use crate::backend::{Acquire, Failure, Grant, Session};
 use crate::election::{ELECTIONS_MAX, QUEUE_MAX};
@@ -24,6 +24,17 @@ struct Leave {
     mirror: Arc<Mirror>,
     tasks: TaskTracker,
     session: Option<Session>,
+}
+
+/// What came of asking.
+enum Entered {
+    Granted(Grant),
+    /// Standing in the queue.
+    Queued,
+    /// It is to be looked at again.
+    Again,
+    /// As before, and the change that was asked for may be under way.
+    Unknown,
 }
 
 /// What came of waiting.
@@ -46,8 +57,10 @@ impl Mirror {
             return Err(Failure::Limit("too many elections"));
         }
         let mut leave = Leave { mirror: Arc::clone(self), tasks: tasks.clone(), session: None };
+        let mut tried = false;
         for _ in 0..ATTEMPTS_MAX {
-            let state = self.state(&acquire.election).await.map_err(not_done)?;
+            let state =
+                self.state(&acquire.election).await.map_err(|error| not_seen(tried, error))?;
             if let Some(leader) = state.leader.as_ref().filter(|leader| leader.is_of(acquire)) {
                 let token = self.keys.token(leader.revision);
                 let grant = self.confirm(&acquire.election, leader.session, token).await?;
@@ -58,9 +71,13 @@ impl Mirror {
             let session = match waiting {
                 Some(waiting) => waiting.session,
                 None => match self.enter(acquire, &state, &mut leave).await? {
-                    Some(grant) => return Ok(grant),
-                    None if acquire.wait => acquire.session,
-                    None => continue,
+                    Entered::Granted(grant) => return Ok(grant),
+                    Entered::Queued => acquire.session,
+                    Entered::Again => continue,
+                    Entered::Unknown => {
+                        tried = true;
+                        continue;
+                    }
                 },
             };
             leave.session = Some(session);
@@ -81,20 +98,19 @@ impl Mirror {
         Err(contended())
     }
 
-    /// Takes the election if it is free, stands in the queue if that is wanted; `None` if it is to
-    /// be looked at again.
+    /// Takes the election if it is free, stands in the queue if that is wanted.
     async fn enter(
         &self,
         acquire: &Acquire,
         state: &State,
         leave: &mut Leave,
-    ) -> Result<Option<Grant>, Failure> {
+    ) -> Result<Entered, Failure> {
         match (&state.leader, state.queue.first()) {
             (Some(leader), _) if !acquire.wait => return Err(self.held(leader, acquire)),
             // Nobody overtakes: the first in the queue is helped to its lease.
             (None, Some(first)) if !acquire.wait => {
                 let moved = self.hand_over(&acquire.election, None, Some(first)).await;
-                return moved.map(|_| None).map_err(unknown);
+                return moved.map(|_| Entered::Again).map_err(unknown);
             }
             _ if state.queue.len() >= QUEUE_MAX => {
                 return Err(Failure::Limit("too many candidates wait"));
@@ -112,16 +128,14 @@ impl Mirror {
                 let record = Record { session, revision, value };
                 leave.session = None;
                 self.saw(&acquire.election, revision, Some(&record), since);
-                Ok(Some(Grant { lease: self.keys.lease(&record), since }))
+                Ok(Entered::Granted(Grant { lease: self.keys.lease(&record), since }))
             }
-            Ok(_) | Err(Error::NoLease) => Ok(None),
-            Err(Error::Unknown(text)) => {
+            Ok(_) if acquire.wait => Ok(Entered::Queued),
+            Ok(_) | Err(Error::NoLease) => Ok(Entered::Again),
+            Err(Error::Unknown(_)) => {
                 // It stays until it expires: the same request, sent again, may find it.
                 leave.session = None;
-                match self.state(&acquire.election).await {
-                    Ok(_) => Ok(None),
-                    Err(_) => Err(Failure::Unknown(text)),
-                }
+                Ok(Entered::Unknown)
             }
             Err(error) => Err(not_done(error)),
         }
@@ -129,19 +143,26 @@ impl Mirror {
 
     /// A lease in etcd, of at least the time to live asked for.
     async fn grant_lease(&self, acquire: &Acquire) -> Result<(), Failure> {
-        let seconds = acquire.ttl.as_millis().div_ceil(1000).max(1);
+        let seconds = u64::try_from(acquire.ttl.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+        let seconds = seconds.max(1);
         let request = json!({ "ID": lease_id(acquire.session), "TTL": seconds.to_string() });
-        let granted =
-            self.gateway.call::<serde_json::Value>("/v3/lease/grant", &request, Repeat::Yes);
-        match granted.await {
-            Ok(_) => Ok(()),
-            // Of the same request before; what is left of it is made whole.
-            Err(Error::LeaseExists) => {
-                self.keep_alive(acquire.session).await.map(|_| ()).map_err(not_done)
+        for _ in 0..ATTEMPTS_MAX {
+            let call =
+                self.gateway.call::<serde_json::Value>("/v3/lease/grant", &request, Repeat::Yes);
+            match call.await {
+                Ok(_) => return Ok(()),
+                Err(Error::LeaseExists) => {}
+                // A lease that nothing goes with changes nothing.
+                Err(error) => return Err(not_done(error)),
             }
-            // A lease that nothing goes with changes nothing.
-            Err(error) => Err(not_done(error)),
+            // Of the same session before: it will do unless it is shorter than this one is to be.
+            match self.keep_alive(acquire.session).await.map_err(not_done)? {
+                Some(lasts) if lasts >= seconds => return Ok(()),
+                Some(_) => self.revoke(acquire.session).await.map_err(not_done)?,
+                None => {}
+            }
         }
+        Err(contended())
     }
 
     async fn wait(self: &Arc<Self>, acquire: &Acquire, session: Session, until: Instant) -> Waited {
@@ -170,7 +191,7 @@ impl Mirror {
                 () = sleep_until(until) => return Waited::TimeIsUp,
                 () = sleep_until(keep) => {
                     keep = Instant::now() + every;
-                    if self.keep_alive(session).await == Ok(false) {
+                    if self.keep_alive(session).await == Ok(None) {
                         return Waited::Gone;
                     }
                 }
@@ -208,7 +229,7 @@ impl Mirror {
         token: u64,
     ) -> Result<Grant, Failure> {
         let since = Boottime::now();
-        if !self.keep_alive(session).await.map_err(unknown)? {
+        if self.keep_alive(session).await.map_err(unknown)?.is_none() {
             let leader = self.leader(election).await.map_err(unknown)?;
             return Err(Failure::Lost(leader.map(|leader| self.keys.lease(&leader))));
         }
@@ -222,13 +243,13 @@ impl Mirror {
         }
     }
 
-    /// Prolongs an etcd lease; false if there is none.
-    pub(super) async fn keep_alive(&self, session: Session) -> Result<bool, Error> {
+    /// Prolongs an etcd lease, and tells for how many seconds; `None` if there is none.
+    pub(super) async fn keep_alive(&self, session: Session) -> Result<Option<u64>, Error> {
         let request = json!({ "ID": lease_id(session) });
         let call = self.gateway.call::<KeptAlive>("/v3/lease/keepalive", &request, Repeat::Yes);
         match call.await {
-            Ok(kept) => Ok(kept.result.ttl > 0),
-            Err(Error::NoLease) => Ok(false),
+            Ok(kept) => Ok(Some(kept.result.ttl).filter(|seconds| *seconds > 0)),
+            Err(Error::NoLease) => Ok(None),
             Err(error) => Err(error),
         }
     }

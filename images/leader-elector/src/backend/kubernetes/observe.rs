@@ -23,6 +23,8 @@ use crate::backend::{Failure, View};
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Pause between two looks where watching is not allowed.
 const POLL_EVERY: Duration = Duration::from_millis(500);
+/// How often that is done before watching is tried again: a role may be changed.
+const POLLS: u32 = 60;
 /// Pause before a failed watch is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// Most pause before an abandoned Lease is freed, so that not all who see it do so at once.
@@ -156,24 +158,33 @@ impl Observed {
         self.lock().entry(Arc::clone(election)).or_default();
         let mut version = None;
         loop {
-            let polled = match self.follow_once(election, ready, &mut version).await {
-                Ok(()) => continue,
+            match self.follow_once(election, ready, &mut version).await {
+                Ok(()) => {}
                 Err(Error::Gone) => {
                     info!(election = %election, "the watch of a Lease starts over");
                     version = None;
-                    continue;
                 }
                 Err(Error::Forbidden(reason)) => {
                     debug!(election = %election, reason, "watching is not allowed; polling");
-                    true
+                    version = None;
+                    self.poll(election).await;
                 }
                 Err(error) => {
                     debug!(election = %election, error = error.text(), "watching a Lease failed");
                     version = None;
-                    false
+                    sleep(AGAIN_AFTER).await;
+                    self.expire_if_due(election).await;
                 }
-            };
-            sleep(if polled { POLL_EVERY } else { AGAIN_AFTER }).await;
+            }
+        }
+    }
+
+    /// Looks at a Lease for a while, before watching is tried again.
+    async fn poll(&self, election: &Arc<str>) {
+        for _ in 0..POLLS {
+            sleep(POLL_EVERY).await;
+            // What fails is seen in the health of the server.
+            let _ = self.look(election).await;
             self.expire_if_due(election).await;
         }
     }

@@ -190,7 +190,6 @@ fn named(command: &Command) -> Option<Arc<str>> {
         Command::Acquire(acquire) => Some(Arc::clone(&acquire.election)),
         Command::Renew { election, .. }
         | Command::Resign { election, .. }
-        | Command::Transfer { election, .. }
         | Command::Expire { election, .. } => Some(Arc::clone(election)),
     }
 }

@@ -6,9 +6,7 @@ use leader_elector::Boottime;
 use leader_elector::backend::Failure;
 use tokio::time::sleep;
 
-use super::{
-    Beside, LOOK_EVERY, Place, SHORT, asks, renew, resign, take, until, until_waiting, waits,
-};
+use super::{Beside, Place, SHORT, asks, renew, resign, take, until, until_waiting, waits};
 
 pub(crate) async fn who_waits_is_granted_what_is_resigned<P: Place>(place: &mut P) {
     let [a, b] = place.sidecars();
@@ -132,29 +130,4 @@ pub(crate) async fn a_successor_is_chosen<P: Place>(place: &mut P) {
     assert_eq!(&*second.lease.holder, "c");
     resign(&b, "e", &second).await.unwrap();
     assert_eq!(&*before.end().await.unwrap().lease.holder, "b");
-}
-
-pub(crate) async fn a_lease_is_transferred<P: Place>(place: &mut P) {
-    let [a, b] = place.sidecars();
-    let first = take(&a, asks("e", "a", 1)).await.unwrap();
-    let nobody = b.transfer(&"e".into(), "z".into()).await;
-    if !place.features().queue {
-        assert!(matches!(nobody, Err(Failure::Unsupported(_))), "{nobody:?}");
-        return;
-    }
-    assert_eq!(nobody, Err(Failure::NoCandidate));
-    let waiting = waits(&a, asks("e", "b", 2));
-    loop {
-        match b.transfer(&"e".into(), "b".into()).await {
-            Ok(()) => break,
-            // It does not wait yet.
-            Err(failure) => assert_eq!(failure, Failure::NoCandidate),
-        }
-        sleep(LOOK_EVERY).await;
-    }
-    let second = waiting.end().await.unwrap();
-    let Err(Failure::Lost(Some(leader))) = renew(&a, "e", &first).await else { panic!() };
-    assert_eq!(leader, second.lease);
-    renew(&b, "e", &second).await.unwrap();
-    assert_eq!(b.transfer(&"e".into(), "b".into()).await, Ok(()), "it leads already");
 }

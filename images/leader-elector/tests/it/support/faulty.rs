@@ -96,10 +96,6 @@ impl Backend for Faulty {
         })
     }
 
-    fn transfer<'a>(&'a self, election: &'a Arc<str>, to: Arc<str>) -> Reply<'a, ()> {
-        self.inner.transfer(election, to)
-    }
-
     fn read<'a>(&'a self, election: &'a Arc<str>, consistency: Consistency) -> Reply<'a, View> {
         Box::pin(async move {
             if consistency == Consistency::Linearizable {
