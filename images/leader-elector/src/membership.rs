@@ -41,8 +41,6 @@ pub const MEMBERS_MAX: usize = 128;
 pub const CAUGHT_UP_ENTRIES: u64 = 64;
 /// How long a learner must have kept up before it gets a vote.
 pub const STABLE_AFTER: Duration = Duration::from_secs(10);
-/// A member heard of more recently than this is alive: above two election timeouts by default.
-pub const LIVE_WITHIN: Duration = Duration::from_secs(3);
 /// Who asked to be let in longer ago than this has gone away again.
 pub const JOIN_VALID: Duration = Duration::from_secs(30);
 
@@ -78,6 +76,8 @@ pub struct View {
     pub min_voters: usize,
     /// Silence after which a member is removed; zero: never.
     pub dead_after: Duration,
+    /// A member heard of more recently than this is alive: a few election timeouts.
+    pub live_within: Duration,
 }
 
 /// What the leader should do about the membership.
@@ -259,7 +259,7 @@ impl View {
     }
 
     fn is_live(&self, id: u64, now: Boottime) -> bool {
-        let heard = |progress: &Progress| now.since(progress.heard) < LIVE_WITHIN;
+        let heard = |progress: &Progress| now.since(progress.heard) < self.live_within;
         id == self.leader || self.progress.get(&id).is_some_and(heard)
     }
 

@@ -200,8 +200,12 @@ impl Shared {
             return;
         }
         let observed = Boottime::now();
+        // Commands that share an entry share its version: only what the last of them left may be
+        // seen, or who saw less and comes back with that version would never be told the rest.
+        let last = changes.into_iter().map(|change| (Arc::clone(&change.election), change));
+        let last: HashMap<Arc<str>, Change> = last.collect();
         let mut elections = lock(&self.elections);
-        for Change { election, version, token, lease } in changes {
+        for Change { election, version, token, lease } in last.into_values() {
             let view = View { lease, version, observed };
             match elections.get_mut(&election) {
                 Some(known) => {

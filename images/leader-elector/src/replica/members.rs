@@ -108,6 +108,7 @@ impl Replica {
             max_voters: usize::from(self.options.max_voters),
             min_voters: usize::from(self.options.min_voters),
             dead_after: self.options.dead_after,
+            live_within: self.election_timeout() * 3,
         }
     }
 }

@@ -91,6 +91,10 @@ impl Model for Election {
             }
         }
     }
+
+    fn only_observes(&self, operation: &Operation) -> bool {
+        matches!(operation, Operation::Sees(_) | Operation::Busy(_))
+    }
 }
 
 /// Everything that is known of a run's elections.

@@ -2,10 +2,10 @@
 //!
 //! The search is Wing and Gong's, with Lowe's memory of the configurations that were tried: an
 //! operation that is under way is put next if the model allows its outcome, and taken back when
-//! that leads nowhere. One that changes nothing is put next as soon as it is allowed, and nothing
-//! else is tried in its place: wherever an order has it later, it may as well be here. Operations
-//! without an end may take effect at any time after they began, or never. It knows nothing of
-//! elections.
+//! that leads nowhere. One that only observes is put next as soon as it is allowed, and nothing else
+//! is tried in its place: wherever an order has it later, it may as well be here. (Not so one that
+//! happens to change nothing here: elsewhere it may change something.) Operations without an end may
+//! take effect at any time after they began, or never. It knows nothing of elections.
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +29,9 @@ pub trait Model {
 
     /// Where it stands after the operation; none if the operation cannot end like this here.
     fn step(&self, state: &Self::State, operation: &Self::Operation) -> Option<Self::State>;
+
+    /// Whether the operation, with this outcome, changes nothing in any state.
+    fn only_observes(&self, operation: &Self::Operation) -> bool;
 }
 
 /// An operation and when it was under way.
@@ -96,13 +99,13 @@ pub fn check<M: Model>(model: &M, calls: &[Call<M::Operation>]) -> Result<(), Re
                     return Err(Refusal::Impossible(explain(calls, best.1)));
                 };
                 let call = pending.entries[place].call;
-                let was_free = before == state;
+                let had_no_choice = model.only_observes(&calls[call].operation);
                 state = before;
                 done.remove(call);
                 left += usize::from(calls[call].returned.is_some());
                 pending.put_back(call);
                 at = pending.entries[place].after;
-                if !was_free {
+                if !had_no_choice {
                     break;
                 }
             }
