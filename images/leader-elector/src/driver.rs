@@ -120,6 +120,7 @@ pub struct Driver {
     options: Options,
     identity: Identity,
     hello: Hello,
+    alone: bool,
     replica: Option<Replica>,
     others: Vec<u64>,
     commands: HashMap<u64, oneshot::Sender<Answer>>,
@@ -161,7 +162,8 @@ impl Inputs {
 // === impl Driver ===
 
 impl Driver {
-    /// A driver that has not started. `identity` comes from [`identity`], `inbox` from [`mailbox`].
+    /// A driver that has not started. `alone` says that there never will be another member, so
+    /// that nobody needs to be waited for. `identity` comes from [`identity`], `inbox` from [`mailbox`].
     #[must_use]
     pub fn new(
         inbox: Inputs,
@@ -170,6 +172,7 @@ impl Driver {
         identity: Identity,
         options: Options,
         hello: Hello,
+        alone: bool,
     ) -> Self {
         let shared = Arc::new(Shared::new(Arc::clone(&options.name), identity.id));
         Self {
@@ -180,6 +183,7 @@ impl Driver {
             options,
             identity,
             hello,
+            alone,
             replica: None,
             others: Vec::new(),
             commands: HashMap::new(),
@@ -202,8 +206,8 @@ impl Driver {
     pub fn run(mut self, beat: impl Fn()) -> anyhow::Result<()> {
         if self.identity.group.is_some() {
             self.start()?;
-        } else {
-            self.found(&std::collections::BTreeMap::new(), usize::from(self.hello.expected != 1))?;
+        } else if self.alone {
+            self.found(&std::collections::BTreeMap::new(), 0)?;
         }
         let wait = self.options.tick.min(TURN_EVERY);
         loop {
@@ -233,7 +237,7 @@ impl Driver {
         };
         match input {
             Input::Frame { from, frame } => {
-                if from == replica.status().leader {
+                if from == replica.leader() {
                     self.shared.set_contact(now);
                 }
                 replica.frame(now, from, frame);
@@ -257,8 +261,11 @@ impl Driver {
             Input::Remove { name, reply } => {
                 let known = replica.status().members.values().any(|member| member.name == name);
                 if known && !replica.remove(&name) {
-                    let leader = replica.status().leader;
-                    self.peers.send(leader, Frame::Remove(name));
+                    let sent = self.peers.send(replica.leader(), Frame::Remove(name));
+                    if !sent {
+                        // Who asked learns from the closed channel that nothing was done.
+                        return Ok(());
+                    }
                 }
                 let _ = reply.send(known);
             }
@@ -305,6 +312,9 @@ impl Driver {
     /// Tells changes first, so that who hears of an outcome sees what came of it.
     fn publish(&mut self, applied: Applied) {
         self.send(applied.frames);
+        if let Some(replica) = &self.replica {
+            self.shared.set_forgotten(replica.table().version_forgotten());
+        }
         self.shared.publish(applied.changes);
         for completed in applied.outcomes {
             match completed {

@@ -29,8 +29,16 @@ pub const REQUEST_ID_BYTES_MAX: usize = 128;
 pub const ELECTIONS_MAX: usize = 10_000;
 /// Most candidates waiting in one election.
 pub const QUEUE_MAX: usize = 1024;
+/// Most bytes of what candidates brought along (names, metadata, request ids), so that the table
+/// always fits a snapshot.
+pub const CANDIDATES_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a candidate costs beside what it brings.
+const CANDIDATE_BYTES: usize = 64;
 /// Ended sessions remembered, so that a command delivered twice does not bring one back.
 const ENDED_MAX: usize = 4096;
+
+/// No lease has this token.
+pub const TOKEN_NONE: u64 = u64::MAX;
 
 /// A random number that stands for one candidacy, from acquire to the end of its lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +84,8 @@ pub enum Command {
         election: Arc<str>,
         /// The candidacy.
         session: Session,
+        /// The token of the lease; 0 for any, [`TOKEN_NONE`] to leave the queue alone.
+        token: u64,
         /// Who of the queue is to follow, rather than its first.
         successor: Option<Arc<str>>,
     },
@@ -196,6 +206,8 @@ pub struct Table {
     elections: BTreeMap<Arc<str>, Election>,
     /// Oldest first.
     ended: VecDeque<Session>,
+    /// What candidates brought along, see [`CANDIDATES_BYTES_MAX`].
+    bytes: usize,
     planted: Planted,
 }
 
@@ -225,6 +237,12 @@ impl Table {
         self.elections.get(name).map_or(self.version_forgotten, |election| election.version)
     }
 
+    /// The version of every election that was forgotten, or never asked for.
+    #[must_use]
+    pub fn version_forgotten(&self) -> u64 {
+        self.version_forgotten
+    }
+
     /// The highest token given so far, or the base; 0 before [`Command::Init`].
     #[must_use]
     pub fn token_last(&self) -> u64 {
@@ -242,8 +260,8 @@ impl Table {
             }
             Command::Acquire(acquire) => self.acquire(index, acquire, changes),
             Command::Renew { election, session, token } => self.renew(&election, session, token),
-            Command::Resign { election, session, successor } => {
-                self.resign(index, &election, session, successor.as_deref(), changes)
+            Command::Resign { election, session, token, successor } => {
+                self.resign(index, &election, (session, token), successor.as_deref(), changes)
             }
             Command::Expire { election, session, token, sequence } => {
                 self.expire(index, &election, session, token, sequence, changes)
@@ -264,7 +282,11 @@ impl Table {
             .elections
             .entry(Arc::clone(&name))
             .or_insert_with(|| Election { version, ..Election::default() });
+        let full = self.bytes + acquire.cost() > CANDIDATES_BYTES_MAX;
         let Some(held) = &mut election.held else {
+            if full {
+                return Outcome::Full;
+            }
             return Outcome::Holds(self.grant(index, &name, acquire, changes));
         };
         if held.is_of(&acquire) {
@@ -275,15 +297,22 @@ impl Table {
             waiting.sequence += 1;
             return Outcome::Queued(waiting.acquire.session);
         }
+        // A session belongs to one name; who comes with another's is not let stand beside it.
+        let session = acquire.session;
+        let taken = held.lease.session == session
+            || election.queue.iter().any(|waiting| waiting.acquire.session == session);
+        if taken {
+            return Outcome::Held(held.lease.clone());
+        }
         if !acquire.wait {
             let lease = held.lease.clone();
             let same = lease.holder == acquire.holder;
             return if same { Outcome::Duplicate(lease) } else { Outcome::Held(lease) };
         }
-        if election.queue.len() >= QUEUE_MAX {
+        if full || election.queue.len() >= QUEUE_MAX {
             return Outcome::Full;
         }
-        let session = acquire.session;
+        self.bytes += acquire.cost();
         let behind = |waiting: &Waiting| waiting.acquire.priority >= acquire.priority;
         let place = election.queue.iter().position(|waiting| !behind(waiting));
         let place = place.unwrap_or(election.queue.len());
@@ -314,7 +343,7 @@ impl Table {
         &mut self,
         index: u64,
         name: &Arc<str>,
-        session: Session,
+        (session, token): (Session, u64),
         successor: Option<&str>,
         changes: &mut Vec<Change>,
     ) -> Outcome {
@@ -322,13 +351,24 @@ impl Table {
             self.end(session);
             return Outcome::Gone(None);
         };
-        if election.held.as_ref().is_some_and(|held| held.lease.session == session) {
+        if let Some(held) = &election.held
+            && held.lease.session == session
+        {
+            if token != 0 && token != held.lease.token {
+                return Outcome::Gone(Some(held.lease.clone()));
+            }
             self.release(index, name, successor, changes);
             return Outcome::Done;
         }
-        let before = election.queue.len();
-        election.queue.retain(|waiting| waiting.acquire.session != session);
-        let left = election.queue.len() < before;
+        let mut left = false;
+        election.queue.retain(|waiting| {
+            let other = waiting.acquire.session != session;
+            if !other {
+                left = true;
+                self.bytes -= waiting.acquire.cost();
+            }
+            other
+        });
         let lease = election.held.as_ref().map(|held| held.lease.clone());
         // Also of one that is unknown: its acquire may still be under way.
         self.end(session);
@@ -360,8 +400,9 @@ impl Table {
             |waiting: &Waiting| waiting.acquire.session == session && waiting.sequence == sequence;
         if token == 0
             && let Some(place) = election.queue.iter().position(stale)
+            && let Some(waiting) = election.queue.remove(place)
         {
-            election.queue.remove(place);
+            self.bytes -= waiting.acquire.cost();
             self.end(session);
         }
         Outcome::Done
@@ -376,12 +417,16 @@ impl Table {
         changes: &mut Vec<Change>,
     ) {
         let Some(election) = self.elections.get_mut(name) else { return };
-        let ended = election.held.take().map(|held| held.lease.session);
+        let ended = election.held.take().map(|held| {
+            self.bytes -= held.cost();
+            held.lease.session
+        });
         let chosen = successor
             .and_then(|to| election.queue.iter().position(|it| &*it.acquire.holder == to))
             .unwrap_or(0);
         match election.queue.remove(chosen) {
             Some(next) => {
+                self.bytes -= next.acquire.cost();
                 self.grant(index, name, next.acquire, changes);
             }
             None => {
@@ -403,7 +448,8 @@ impl Table {
         acquire: Acquire,
         changes: &mut Vec<Change>,
     ) -> Lease {
-        self.token_last += 1;
+        self.bytes += acquire.cost();
+        self.token_last = self.token_last.checked_add(1).expect("tokens stay below 2^53");
         let Acquire { holder, session, ttl, metadata, request_id, .. } = acquire;
         let lease = Lease { holder, session, token: self.token_last, ttl, metadata };
         let election = self.elections.entry(Arc::clone(name)).or_default();
@@ -429,6 +475,9 @@ impl Table {
 
     /// Remembers that a session is over.
     fn end(&mut self, session: Session) {
+        if self.ended.contains(&session) {
+            return;
+        }
         if self.ended.len() == ENDED_MAX {
             self.ended.pop_front();
         }
@@ -451,23 +500,37 @@ impl Table {
     }
 }
 
-// === impl Held, Waiting ===
+// === impl Acquire, Held, Waiting ===
+
+impl Acquire {
+    fn cost(&self) -> usize {
+        cost(&self.holder, self.metadata.as_deref(), self.request_id.as_deref())
+    }
+}
+
+fn cost(holder: &str, metadata: Option<&str>, request_id: Option<&str>) -> usize {
+    let length = |text: Option<&str>| text.map_or(0, str::len);
+    CANDIDATE_BYTES + holder.len() + length(metadata) + length(request_id)
+}
 
 impl Held {
+    fn cost(&self) -> usize {
+        let lease = &self.lease;
+        cost(&lease.holder, lease.metadata.as_deref(), self.request_id.as_deref())
+    }
+
     /// Whether `acquire` is the candidacy, or the request sent again, that holds this lease.
     fn is_of(&self, acquire: &Acquire) -> bool {
-        self.lease.session == acquire.session
-            || (self.request_id.is_some()
-                && self.request_id == acquire.request_id
-                && self.lease.holder == acquire.holder)
+        let same_request = self.request_id.is_some() && self.request_id == acquire.request_id;
+        self.lease.holder == acquire.holder
+            && (self.lease.session == acquire.session || same_request)
     }
 }
 
 impl Waiting {
     fn is_of(&self, acquire: &Acquire) -> bool {
-        self.acquire.session == acquire.session
-            || (self.acquire.request_id.is_some()
-                && self.acquire.request_id == acquire.request_id
-                && self.acquire.holder == acquire.holder)
+        let own = &self.acquire;
+        let same_request = own.request_id.is_some() && own.request_id == acquire.request_id;
+        own.holder == acquire.holder && (own.session == acquire.session || same_request)
     }
 }

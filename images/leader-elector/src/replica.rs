@@ -49,6 +49,8 @@ const JOINS_MAX: usize = 100;
 const REQUEST_AGE_MAX: Duration = Duration::from_secs(10);
 /// Raft ticks made up for at once when the turns were late.
 const TICKS_AT_ONCE: u32 = 3;
+/// Most founders with a vote; more of them cost every write time and survive little more.
+const FOUNDING_VOTERS_MAX: usize = 5;
 /// The term and index at which founders start, so that nobody else can start from an empty log.
 const FOUNDED: u64 = 1;
 
@@ -203,8 +205,6 @@ pub struct Replica {
     barrier: Option<u64>,
     /// Commands for the next entry, if this member leads.
     incoming: Vec<Proposal>,
-    /// Whether this leader has seen to the token base.
-    based: bool,
     keeper: Keeper,
     snapshots_sent: BTreeMap<u64, Boottime>,
     /// What the next [`Applied`] starts with.
@@ -295,7 +295,6 @@ impl Replica {
             contact: now,
             barrier: None,
             incoming: Vec::new(),
-            based: false,
             keeper: Keeper::default(),
             snapshots_sent: BTreeMap::new(),
             applied: Applied::default(),
@@ -346,6 +345,12 @@ impl Replica {
         cut_off || !self.state.members.contains_key(&self.options.id)
     }
 
+    /// Who leads the group, 0 if unknown.
+    #[must_use]
+    pub fn leader(&self) -> u64 {
+        self.node.raft.leader_id
+    }
+
     /// Takes a frame that a member sent.
     pub fn frame(&mut self, now: Boottime, from: u64, frame: Frame) {
         self.keeper.heard(now, from);
@@ -356,31 +361,49 @@ impl Replica {
             Frame::Raft(message) => self.step(from, message),
             Frame::Propose(proposals) => {
                 if self.leads() && self.incoming.len() + proposals.len() <= INCOMING_MAX {
-                    self.incoming.extend(proposals);
+                    // The rest is the leader's own business.
+                    let asked = |it: &Proposal| {
+                        use Command::{Acquire, Renew, Resign};
+                        matches!(it.command, Acquire(_) | Renew { .. } | Resign { .. })
+                    };
+                    self.incoming.extend(proposals.into_iter().filter(asked));
                 }
             }
-            Frame::Join(join) if self.leads() => self.keeper.join(now, join),
+            Frame::Join(join) if self.leads() => {
+                if join.id != 0 {
+                    self.keeper.join(now, join);
+                }
+            }
             Frame::Remove(name) if self.leads() => {
                 self.remove(&name);
             }
-            // Passed on once, to who leads as far as is known here.
-            Frame::Join(_) | Frame::Remove(_) => {
+            // From its author passed on, to who leads as far as is known here; else it could circle.
+            Frame::Join(join) => {
                 let leader = self.node.raft.leader_id;
-                if leader != 0 && leader != from {
-                    self.applied.frames.push((leader, frame));
+                if leader != 0 && from == join.id {
+                    self.applied.frames.push((leader, Frame::Join(join)));
                 }
             }
+            Frame::Remove(_) => {}
         }
     }
 
     fn step(&mut self, from: u64, message: raft::eraftpb::Message) {
+        let kind = message.get_msg_type();
         let allowed = message.from == from
             && message.to == self.options.id
-            && message.get_msg_type() != MessageType::MsgPropose
-            && !raft::raw_node::is_local_msg(message.get_msg_type());
-        let readable = message.get_msg_type() != MessageType::MsgSnapshot
-            || State::from_bytes(message.get_snapshot().get_data()).is_ok();
-        if allowed && readable {
+            && !raft::raw_node::is_local_msg(kind);
+        // What the library would panic at.
+        let sound = match kind {
+            MessageType::MsgPropose => false,
+            MessageType::MsgSnapshot => {
+                State::from_bytes(message.get_snapshot().get_data()).is_ok()
+            }
+            MessageType::MsgReadIndex => message.get_entries().len() == 1,
+            MessageType::MsgHeartbeat => message.commit <= self.node.raft.raft_log.last_index(),
+            _ => true,
+        };
+        if allowed && sound {
             // A message that makes no sense any more is no error.
             let _ = self.node.step(message);
             self.look_at_role();
@@ -630,10 +653,12 @@ impl Replica {
             }
             if !self.leads() {
                 self.incoming.clear();
-                self.keeper.clear();
                 self.snapshots_sent.clear();
+                // What the operator wants does not end with a term.
+                let removals = self.keeper.clear(role.2 != 0);
+                let pass = |name| (role.2, Frame::Remove(name));
+                self.applied.frames.extend(removals.into_iter().map(pass));
             }
-            self.based = false;
             self.role = role;
             self.draw_timeout();
         }
@@ -669,11 +694,9 @@ impl Replica {
             return;
         }
         let mut batch = std::mem::take(&mut self.incoming);
-        if !self.based {
-            self.based = true;
-            if let Some(init) = self.token_base() {
-                batch.insert(0, Proposal { origin: 0, request: 0, command: init });
-            }
+        // With each batch until it is applied, as it may be dropped like any other; twice is once.
+        if let Some(init) = self.token_base() {
+            batch.insert(0, Proposal { origin: 0, request: 0, command: init });
         }
         for part in parts(batch) {
             // Dropped when too much is uncommitted, or leadership is being handed over: who asked
@@ -725,6 +748,16 @@ fn is_for_members(frame: &Frame) -> bool {
     )
 }
 
+/// Which founders vote: at most [`FOUNDING_VOTERS_MAX`], those without an application first. The
+/// same at all founders, so it depends on nothing that a flag could make different.
+fn votes(group: &Group) -> (Vec<u64>, Vec<u64>) {
+    let mut founders: Vec<_> = group.founders.iter().collect();
+    founders.sort_by_key(|founder| (!founder.witness, founder.id));
+    let ids = |founders: &[&crate::bootstrap::Founder]| founders.iter().map(|it| it.id).collect();
+    let (voters, learners) = founders.split_at(founders.len().min(FOUNDING_VOTERS_MAX));
+    (ids(voters), ids(learners))
+}
+
 /// How founders start: all with the same members, at the same index.
 fn found(group: &Group) -> Write {
     let state = State::founded(group);
@@ -733,7 +766,9 @@ fn found(group: &Group) -> Write {
     let metadata = snapshot.mut_metadata();
     metadata.index = FOUNDED;
     metadata.term = FOUNDED;
-    metadata.mut_conf_state().voters = group.founders.iter().map(|founder| founder.id).collect();
+    let (voters, learners) = votes(group);
+    metadata.mut_conf_state().voters = voters;
+    metadata.mut_conf_state().learners = learners;
     let hard_state = raft::eraftpb::HardState {
         term: FOUNDED,
         commit: FOUNDED,

@@ -74,7 +74,7 @@ impl Group {
         }
         let options = options(config, raft, identity.id)?;
         let peers = Box::new(Exit(transport.outbox()));
-        let driver = Driver::new(inbox, store, peers, identity, options, hello);
+        let driver = Driver::new(inbox, store, peers, identity, options, hello, raft.is_alone());
         let shared = driver.shared();
         let discovery = Discovery::new(&raft.discovery, raft.expect);
         let election = 2 * raft.election_timeout();

@@ -53,7 +53,10 @@ impl Raft {
         match tokio::time::timeout(self.patience, outcome).await {
             Ok(Ok(Some(outcome))) => Ok(outcome),
             Ok(Ok(None)) => Err(Failure::NoQuorum("no leader of the group is known".to_owned())),
-            // Dropped with the request unread: there is no replica.
+            // Dropped with the request unread, for want of a replica; or the driver has ended.
+            Ok(Err(_)) if self.shared.phase() == Phase::Member => {
+                Err(Failure::Unknown("this member is about to end".to_owned()))
+            }
             Ok(Err(_)) => Err(Failure::NoQuorum(self.why_not_ready())),
             Err(_) => Err(Failure::Unknown("the group has not answered".to_owned())),
         }
@@ -144,12 +147,12 @@ impl Backend for Raft {
         &'a self,
         election: &'a Arc<str>,
         session: Session,
-        _token: u64,
+        token: u64,
         successor: Option<Arc<str>>,
     ) -> Reply<'a, ()> {
         Box::pin(async move {
             let election = Arc::clone(election);
-            match self.ask(Command::Resign { election, session, successor }).await? {
+            match self.ask(Command::Resign { election, session, token, successor }).await? {
                 Outcome::Done => Ok(()),
                 Outcome::Gone(leader) => Err(Failure::Lost(leader)),
                 _ => Err(unexpected()),
@@ -189,6 +192,14 @@ impl Backend for Raft {
         }
         if !self.hears() {
             return Err("no leader of the group is heard of".to_owned());
+        }
+        // Until then the group may count on a member that this one replaces.
+        let (id, name) = (self.shared.id(), self.shared.name());
+        let members = self.shared.status().members;
+        let replaced =
+            |(other, member): (&u64, &crate::replica::Member)| *other != id && member.name == *name;
+        if !members.contains_key(&id) || members.iter().any(replaced) {
+            return Err("this member is not let into the group yet".to_owned());
         }
         Ok(())
     }

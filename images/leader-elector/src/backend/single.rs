@@ -186,7 +186,7 @@ impl Backend for Single {
         Box::pin(async move {
             self.holds(election, session, token)?;
             let election = Arc::clone(election);
-            match self.apply(Command::Resign { election, session, successor }).1 {
+            match self.apply(Command::Resign { election, session, token, successor }).1 {
                 Outcome::Gone(leader) => Err(Failure::Lost(leader)),
                 _ => Ok(()),
             }
@@ -248,7 +248,10 @@ impl Drop for Place<'_> {
         // The same request may have been sent again, and wait in the same place.
         if core.leave(self.session) && !self.kept {
             let (election, session) = (Arc::clone(&self.election), self.session);
-            core.apply(Boottime::now(), Command::Resign { election, session, successor: None });
+            core.apply(
+                Boottime::now(),
+                Command::Resign { election, session, token: 0, successor: None },
+            );
         }
     }
 }

@@ -33,6 +33,11 @@ pub(super) fn config(typed: &Typed<'_>, id: &Arc<str>) -> Result<RaftConfig, Con
     };
     // `discovery` has seen to it that there is one.
     let expect = expect.unwrap_or(1);
+    if expect == 1 && !matches!(&discovery, DiscoveryConfig::Static(_)) {
+        // Each of those that start would found a group of its own.
+        let expected = "from 2; a group of one is --peers with this member alone";
+        return Err(typed.wrong("expect", "1", expected));
+    }
     let mut config = RaftConfig {
         listen: args.peer_listen,
         advertise: args.advertise.clone(),

@@ -10,8 +10,11 @@ use tokio::sync::watch;
 use crate::Boottime;
 use crate::backend::View;
 use crate::bootstrap::Group;
-use crate::election::{Change, Table};
+use crate::election::{Change, ELECTIONS_MAX, Table};
 use crate::replica::Status;
+
+/// Elections kept here at once, but for those that are held or watched: above what the table has.
+const ELECTIONS_KEPT_MAX: usize = 2 * ELECTIONS_MAX;
 
 /// How far a member has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct Shared {
     status: Mutex<Status>,
     reachable: Mutex<Vec<u64>>,
     elections: Mutex<HashMap<Arc<str>, Election>>,
+    /// The version of elections that are not among them.
+    forgotten: AtomicU64,
     contact: AtomicU64,
     stranded: AtomicBool,
     saves: AtomicU64,
@@ -108,7 +113,7 @@ impl Shared {
     #[must_use]
     pub fn view(&self, election: &str) -> View {
         let view = lock(&self.elections).get(election).map(|it| it.sender.borrow().clone());
-        View { observed: self.contact(), ..view.unwrap_or_default() }
+        View { observed: self.contact(), ..view.unwrap_or_else(|| self.unknown()) }
     }
 
     /// The highest token given in an election, as applied here; 0 before the first.
@@ -124,9 +129,20 @@ impl Shared {
         if let Some(known) = elections.get(election) {
             return known.sender.subscribe();
         }
-        let (sender, receiver) = watch::channel(View::default());
+        let (sender, receiver) = watch::channel(self.unknown());
+        if elections.len() >= ELECTIONS_KEPT_MAX {
+            // Of the rest nothing is known that an unknown one does not have as well.
+            elections.retain(|_, it| {
+                it.sender.receiver_count() > 0 || it.sender.borrow().lease.is_some()
+            });
+        }
         elections.insert(Arc::clone(election), Election { sender, token: 0 });
         receiver
+    }
+
+    /// What is known of an election that nobody asked for yet, or that was forgotten.
+    fn unknown(&self) -> View {
+        View { version: self.forgotten.load(Ordering::Relaxed), ..View::default() }
     }
 
     /// All elections applied here, by name.
@@ -154,6 +170,7 @@ impl Shared {
             status: Mutex::default(),
             reachable: Mutex::default(),
             elections: Mutex::default(),
+            forgotten: AtomicU64::new(0),
             contact: AtomicU64::new(0),
             stranded: AtomicBool::new(false),
             saves: AtomicU64::new(0),
@@ -220,7 +237,12 @@ impl Shared {
         }
     }
 
+    pub(super) fn set_forgotten(&self, version: u64) {
+        self.forgotten.store(version, Ordering::Relaxed);
+    }
+
     pub(super) fn publish_table(&self, table: &Table) {
+        self.set_forgotten(table.version_forgotten());
         let changes = table.elections().map(|(name, election)| Change {
             election: Arc::clone(name),
             version: election.version,

@@ -43,10 +43,10 @@ impl Command {
                 session.write(writer);
                 writer.number(*token);
             }
-            Self::Resign { election, session, successor } => {
+            Self::Resign { election, session, token, successor } => {
                 writer.number(3).text(election);
                 session.write(writer);
-                writer.optional(successor.as_deref());
+                writer.number(*token).optional(successor.as_deref());
             }
             Self::Expire { election, session, token, sequence } => {
                 writer.number(4).text(election);
@@ -72,6 +72,7 @@ impl Command {
             3 => Self::Resign {
                 election: name(reader)?,
                 session: Session::read(reader)?,
+                token: reader.number()?,
                 successor: reader.optional(NAME_BYTES_MAX)?,
             },
             4 => Self::Expire {
@@ -165,6 +166,8 @@ impl Table {
                 let acquire = Acquire::read(&mut reader)?;
                 queue.push_back(Waiting { acquire, sequence: reader.number()? });
             }
+            table.bytes += held.as_ref().map_or(0, Held::cost);
+            table.bytes += queue.iter().map(|it: &Waiting| it.acquire.cost()).sum::<usize>();
             table.elections.insert(name, Election { version, token, held, queue });
         }
         reader.end()?;

@@ -61,6 +61,7 @@ fn parse(words: &[&str]) -> Command {
         "resign" => Command::Resign {
             election: election(),
             session: session(&words[2][1..]),
+            token: 0,
             successor: value("to=").map(Into::into),
         },
         "expire" => Command::Expire {

@@ -113,6 +113,14 @@ impl Replica {
         self.snapshot_due = false;
         self.signs.reset();
         self.signs.look(&self.state.table, now, false, std::time::Duration::ZERO);
+        for (name, election) in before.table.elections() {
+            // Forgotten by the others meanwhile.
+            if self.state.table.election(name).is_none() {
+                let version = self.state.table.version_forgotten().max(election.version);
+                let (election, token) = (name.clone(), election.token);
+                applied.changes.push(Change { election, version, token, lease: None });
+            }
+        }
         for (name, election) in self.state.table.elections() {
             if before.table.version(name) != election.version {
                 applied.changes.push(Change {

@@ -30,8 +30,16 @@ pub(super) struct Keeper {
 // === impl Keeper ===
 
 impl Keeper {
-    pub(super) fn clear(&mut self) {
+    /// Starts over; returns the removals still to be done if `pass` says that somebody else takes
+    /// them, and keeps them otherwise.
+    pub(super) fn clear(&mut self, pass: bool) -> BTreeSet<Arc<str>> {
+        let removals = std::mem::take(&mut self.removals);
         *self = Self::default();
+        if pass {
+            return removals;
+        }
+        self.removals = removals;
+        BTreeSet::new()
     }
 
     pub(super) fn join(&mut self, now: Boottime, join: Join) {

@@ -10,19 +10,23 @@ use std::time::Duration;
 use crate::Boottime;
 
 /// Reads at this member.
+#[derive(Default)]
 pub(super) struct Reads {
-    /// Not asked for yet.
-    waiting: Vec<(u64, Boottime)>,
-    asked: Option<Asked>,
+    waiting: Vec<Read>,
+    /// The last question and when it was asked, until it is answered.
+    asked: Option<(u64, Boottime)>,
     /// Complete when this index is applied.
-    confirmed: Vec<(u64, Vec<(u64, Boottime)>)>,
+    confirmed: Vec<(u64, Vec<Read>)>,
     context_last: u64,
 }
 
-struct Asked {
-    context: u64,
-    at: Boottime,
-    reads: Vec<(u64, Boottime)>,
+#[derive(Clone, Copy)]
+struct Read {
+    request: u64,
+    made: Boottime,
+    /// The first question that was asked after it was made; an answer to that or to any later one
+    /// is new enough.
+    from: u64,
 }
 
 // === impl Reads ===
@@ -32,50 +36,53 @@ impl Reads {
     /// for the same, whoever asks, and a late answer to an earlier process must not be taken for
     /// one to this.
     pub(super) fn new(first: u64) -> Self {
-        Self { waiting: Vec::new(), asked: None, confirmed: Vec::new(), context_last: first }
+        // Half of the numbers, so that they are in order and never come to their end.
+        Self { context_last: first >> 1, ..Self::default() }
     }
 
     pub(super) fn add(&mut self, now: Boottime, request: u64) {
-        self.waiting.push((request, now));
+        self.waiting.push(Read { request, made: now, from: self.context_last + 1 });
     }
 
-    /// The context of a question to ask now, if any; `again` is how long an answer may take.
+    /// The context of a question to ask now, if any; `again` is when one without an answer is
+    /// followed by another.
     pub(super) fn ask(&mut self, now: Boottime, again: Duration) -> Option<u64> {
-        if let Some(asked) = &self.asked {
-            if now.since(asked.at) <= again {
-                return None;
-            }
-            // Asked again, so it may serve all that came meanwhile.
-            let mut reads = self.asked.take().map(|asked| asked.reads).unwrap_or_default();
-            reads.append(&mut self.waiting);
-            self.waiting = reads;
-        }
-        if self.waiting.is_empty() {
+        let open = self.asked.is_some_and(|(_, at)| now.since(at) <= again);
+        if open || self.waiting.is_empty() {
             return None;
         }
-        self.context_last = self.context_last.wrapping_add(1);
-        let reads = std::mem::take(&mut self.waiting);
-        self.asked = Some(Asked { context: self.context_last, at: now, reads });
+        self.context_last += 1;
+        self.asked = Some((self.context_last, now));
         Some(self.context_last)
     }
 
-    /// A majority has confirmed the question: `index` was committed when it was asked.
+    /// A majority has confirmed the question: `index` was committed when it was asked. It may be
+    /// an earlier question than the last one.
     pub(super) fn confirm(&mut self, context: u64, index: u64) {
-        if let Some(asked) = self.asked.take_if(|asked| asked.context == context) {
-            self.confirmed.push((index, asked.reads));
+        if context > self.context_last {
+            return;
+        }
+        self.asked.take_if(|(asked, _)| *asked == context);
+        let mut reads = Vec::new();
+        self.waiting.retain(|read| {
+            let later = read.from > context;
+            if !later {
+                reads.push(*read);
+            }
+            later
+        });
+        if !reads.is_empty() {
+            self.confirmed.push((index, reads));
         }
     }
 
     /// Reads that are complete now.
     pub(super) fn complete(&mut self, applied: u64) -> Vec<u64> {
-        if self.confirmed.is_empty() {
-            return Vec::new();
-        }
         let mut done = Vec::new();
-        self.confirmed.retain_mut(|(index, reads)| {
+        self.confirmed.retain(|(index, reads)| {
             let complete = *index <= applied;
             if complete {
-                done.extend(reads.drain(..).map(|(request, _)| request));
+                done.extend(reads.iter().map(|read| read.request));
             }
             !complete
         });
@@ -85,30 +92,23 @@ impl Reads {
     /// Reads that have waited too long.
     pub(super) fn give_up(&mut self, now: Boottime, age_max: Duration) -> Vec<u64> {
         let mut dropped = Vec::new();
-        let mut sift = |reads: &mut Vec<(u64, Boottime)>| {
-            reads.retain(|&(request, made)| {
-                let keep = now.since(made) <= age_max;
-                if !keep {
-                    dropped.push(request);
-                }
-                keep
-            });
-        };
-        sift(&mut self.waiting);
-        if let Some(asked) = &mut self.asked {
-            sift(&mut asked.reads);
-        }
-        self.confirmed.iter_mut().for_each(|(_, reads)| sift(reads));
-        self.confirmed.retain(|(_, reads)| !reads.is_empty());
+        self.keep(|read| {
+            let keep = now.since(read.made) <= age_max;
+            if !keep {
+                dropped.push(read.request);
+            }
+            keep
+        });
         dropped
     }
 
     pub(super) fn forget(&mut self, request: u64) {
-        let asked = self.asked.iter_mut().map(|asked| &mut asked.reads);
-        let confirmed = self.confirmed.iter_mut().map(|(_, reads)| reads);
-        for reads in asked.chain(confirmed).chain([&mut self.waiting]) {
-            reads.retain(|&(number, _)| number != request);
-        }
+        self.keep(|read| read.request != request);
+    }
+
+    fn keep(&mut self, mut keep: impl FnMut(&Read) -> bool) {
+        self.waiting.retain(&mut keep);
+        self.confirmed.iter_mut().for_each(|(_, reads)| reads.retain(&mut keep));
         self.confirmed.retain(|(_, reads)| !reads.is_empty());
     }
 }

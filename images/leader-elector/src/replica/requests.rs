@@ -12,12 +12,17 @@ use crate::Boottime;
 /// Commands remembered at once; past it requests are dropped.
 const REQUESTS_MAX: usize = 20_000;
 
+/// Each repetition waits twice as long as the last, up to so many times.
+const REPEATS_MAX: u32 = 3;
+
 /// One request on its way.
 struct Request {
     proposal: Proposal,
     made: Boottime,
     /// When it last went to a leader; none if it never did.
     sent: Option<Boottime>,
+    /// How often it was sent again without an answer.
+    repeats: u32,
 }
 
 /// All requests on their way, by number.
@@ -56,7 +61,7 @@ impl Requests {
             return Err(request);
         }
         let proposal = Proposal { origin: self.origin, request, command };
-        self.all.insert(request, Request { proposal, made: now, sent: None });
+        self.all.insert(request, Request { proposal, made: now, sent: None, repeats: 0 });
         self.unsent.push(request);
         Ok(request)
     }
@@ -96,8 +101,10 @@ impl Requests {
                     false
                 }
                 Some(_) if age > super::REQUEST_AGE_MAX => false,
-                Some(sent) if now.since(sent) > again => {
+                // Less and less often: a group that is slow is not helped by copies.
+                Some(sent) if now.since(sent) > again * (1 << request.repeats) => {
                     request.sent = Some(now);
+                    request.repeats = (request.repeats + 1).min(REPEATS_MAX);
                     unsent.push(number);
                     true
                 }
@@ -105,7 +112,8 @@ impl Requests {
             }
         });
         if !dropped.is_empty() {
-            unsent.retain(|number| !dropped.contains(number));
+            // They were found in their order.
+            unsent.retain(|number| dropped.binary_search(number).is_err());
         }
         dropped
     }

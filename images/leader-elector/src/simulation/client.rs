@@ -199,7 +199,7 @@ impl World {
                 Arc::clone(&self.clients[other].holder)
             });
             let election = Arc::clone(&election);
-            self.ask(client, session, Command::Resign { election, session, successor });
+            self.ask(client, session, Command::Resign { election, session, token: 0, successor });
         }
         self.wake_within(client, 20, 1_500);
     }

@@ -141,6 +141,7 @@ fn command() -> impl Strategy<Value = Command> {
         (name(), session(), maybe()).prop_map(|(election, session, successor)| Command::Resign {
             election,
             session,
+            token: session.0 / 2,
             successor
         }),
         (name(), session(), any::<(u64, u64)>()).prop_map(

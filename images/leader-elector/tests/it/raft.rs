@@ -86,7 +86,7 @@ impl Place for Group {
             let election = options.tick * 2 * u32::from(options.election_ticks);
             let (mailbox, inbox) = driver::mailbox();
             let link = Box::new(Link { own: id, network: Arc::clone(&network) });
-            let driver = Driver::new(inbox, Box::new(store), link, identity, options, hello);
+            let driver = Driver::new(inbox, Box::new(store), link, identity, options, hello, false);
             sidecars.push(Arc::new(Raft::new(mailbox.clone(), driver.shared(), election)));
             network.mailboxes.lock().unwrap().insert(id, mailbox);
             std::thread::spawn(move || driver.run(|| {}));

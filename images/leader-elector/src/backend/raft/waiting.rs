@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Acquired, Raft, Session};
 use crate::Boottime;
 use crate::backend::{Acquire, Failure, Grant};
-use crate::election::{Command, Outcome};
+use crate::election::{Command, Outcome, TOKEN_NONE};
 
 /// A candidate shows this many signs of life in a time to live.
 const SIGNS_PER_TTL: u32 = 3;
@@ -18,6 +18,9 @@ struct Place<'r> {
     raft: &'r Raft,
     election: Arc<str>,
     session: Session,
+    /// What a lease may be given up with, should it be granted meanwhile: any, or none if the same
+    /// request may have got it elsewhere.
+    token: u64,
     left: bool,
 }
 
@@ -34,21 +37,34 @@ impl Raft {
         wait: Duration,
     ) -> Result<Grant, Failure> {
         let until = Instant::now() + wait;
-        let (election, ttl) = (Arc::clone(&acquire.election), acquire.ttl);
-        let mut views = self.shared.watch(&election);
-        // In place before the first request: should this future be dropped while it is under way,
-        // the session is ended all the same.
-        let mut place = Place {
-            raft: self,
-            election: Arc::clone(&election),
-            session: acquire.session,
-            left: false,
-        };
-        let (session, mut confirmed) = match self.acquire_once(acquire).await? {
-            Acquired::Granted(grant) => return Ok(place.take(grant)),
-            Acquired::Queued(session, sent) => (session, sent),
-        };
-        place.session = session;
+        let own = acquire.session;
+        loop {
+            let queued = match self.acquire_once(acquire.clone()).await? {
+                Acquired::Granted(grant) => return Ok(grant),
+                Acquired::Queued(session, sent) => (session, sent),
+            };
+            match self.wait(&acquire, queued, until).await {
+                // The place was that of the same request sent before, and whoever sent that has
+                // left it; a place of our own is still to be had.
+                Err(Failure::Lost(_)) if queued.0 != own && Instant::now() < until => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Stands in the queue until granted, or until the time is over.
+    async fn wait(
+        &self,
+        acquire: &Acquire,
+        (session, mut confirmed): (Session, Boottime),
+        mut until: Instant,
+    ) -> Result<Grant, Failure> {
+        let (election, ttl) = (&acquire.election, acquire.ttl);
+        let mut views = self.shared.watch(election);
+        let token = if acquire.request_id.is_some() { TOKEN_NONE } else { 0 };
+        let election = Arc::clone(election);
+        let mut place =
+            Place { raft: self, election: Arc::clone(&election), session, token, left: false };
         let pause = ttl / SIGNS_PER_TTL;
         let mut next_sign = Instant::now() + pause;
         loop {
@@ -85,6 +101,12 @@ impl Raft {
                     next_sign = Instant::now() + pause;
                 }
                 () = sleep_until(until) => {
+                    if self.lease_of(&election, session).is_some() {
+                        // Granted in the last moment: a sign of life tells until when.
+                        next_sign = Instant::now();
+                        until += ttl;
+                        continue;
+                    }
                     let leader = self.shared.view(&election).lease;
                     return Err(match leader {
                         Some(leader) => Failure::Held { leader, retry_after: ttl },
@@ -114,7 +136,8 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         if !self.left {
             let (election, session) = (Arc::clone(&self.election), self.session);
-            self.raft.tell(Command::Resign { election, session, successor: None });
+            let token = self.token;
+            self.raft.tell(Command::Resign { election, session, token, successor: None });
         }
     }
 }

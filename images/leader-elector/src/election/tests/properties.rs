@@ -33,7 +33,7 @@ fn any_command_of(election: &'static str, first: u64) -> impl Strategy<Value = C
     let renew = (election(), session(), 0u64..20)
         .prop_map(|(election, session, token)| Command::Renew { election, session, token });
     let resign = (election(), session(), prop::option::of(holder())).prop_map(
-        |(election, session, successor)| Command::Resign { election, session, successor },
+        |(election, session, successor)| Command::Resign { election, session, token: 0, successor },
     );
     let expire = (election(), session(), 0u64..20, 0u64..4).prop_map(
         |(election, session, token, sequence)| Command::Expire {
