@@ -9,7 +9,9 @@
 //! the sidecar. Nothing here renews by itself; that is the application's business, or
 //! [`crate::campaign`]'s, or that of a connection that a lease is bound to.
 
+mod candidacy;
 mod ending;
+mod following;
 mod holdings;
 mod loss;
 mod observer;
@@ -23,12 +25,13 @@ use tokio::sync::{Notify, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-pub use holdings::{Confirmed, DEADLINE_TENTHS, Holdings, Loss, Standing, deadline};
+pub use candidacy::Candidacy;
+pub use holdings::{Confirmed, DEADLINE_TENTHS, Holdings, Loss, Sight, Standing, deadline};
 pub use loss::{Action, ActionError, parse_signal, processes};
 pub use observer::Seen;
 
 use crate::Boottime;
-use crate::backend::{Acquire, Backend, Consistency, Failure, Grant, Session, View};
+use crate::backend::{Backend, Consistency, Failure, Grant, Session, View};
 use observer::Observers;
 
 /// Longest sleep until the next deadline, as timers stop while the machine sleeps.
@@ -52,25 +55,8 @@ pub struct AgentConfig {
     pub on_lost: Action,
     /// How long before the deadline it starts to happen.
     pub stop_margin: Duration,
-}
-
-/// What an application, or the campaign, asks for.
-#[derive(Clone, Debug, Default)]
-pub struct Candidacy {
-    /// Name of the election.
-    pub election: Arc<str>,
-    /// Who wants to lead; default: [`AgentConfig::id`].
-    pub holder: Option<Arc<str>>,
-    /// Time to live; default: [`AgentConfig::ttl`].
-    pub ttl: Option<Duration>,
-    /// How long to stand in the queue.
-    pub wait: Duration,
-    /// JSON for others to read.
-    pub metadata: Option<Arc<str>>,
-    /// Names the request, so that it can be sent again.
-    pub request_id: Option<Arc<str>>,
-    /// A session to go on with; default: a new one.
-    pub session: Option<Session>,
+    /// Whether there is no application here: then nothing is ever held.
+    pub witness: bool,
 }
 
 /// What happened, counted.
@@ -102,7 +88,7 @@ pub struct Agent {
     stopping: watch::Sender<bool>,
     /// Resignations and actions: what the end waits for.
     tasks: TaskTracker,
-    /// Of watched elections.
+    /// Of watched elections, and of those that something is held in.
     watchers: TaskTracker,
 }
 
@@ -177,56 +163,18 @@ impl Agent {
         &self.tasks
     }
 
-    /// Takes an election, or waits for it.
-    ///
-    /// # Errors
-    /// As the backend says; [`Failure::Unknown`] too if the grant came when it was over already.
-    pub async fn acquire(self: &Arc<Self>, candidacy: Candidacy) -> Result<Standing, Failure> {
-        let mut stopping = self.stopping();
-        let Candidacy { election, holder, ttl, wait, metadata, request_id, session } = candidacy;
-        let session = match session {
-            Some(session) => session,
-            None => new_session()?,
-        };
-        let acquire = Acquire {
-            election: Arc::clone(&election),
-            holder: holder.unwrap_or_else(|| Arc::clone(&self.config.id)),
-            session,
-            ttl: ttl.unwrap_or(self.config.ttl),
-            priority: self.config.priority,
-            wait: !wait.is_zero(),
-            metadata,
-            request_id,
-        };
-        let grant = tokio::select! {
-            biased;
-            _ = stopping.wait_for(|stopping| *stopping) => {
-                self.abandon(&election, session);
-                return Err(ending());
-            }
-            grant = self.backend.acquire(acquire, wait) => grant?,
-        };
-        let (session, token) = (grant.lease.session, grant.lease.token);
-        if let Some(standing) = self.confirm(&election, grant) {
-            return Ok(standing);
-        }
-        // The grant was long under way; perhaps it lives on.
-        self.renew(&election, session, token).await
-    }
-
     /// Shows a sign of life of a lease.
     ///
     /// # Errors
     /// As the backend says. Unless it is [`Failure::Lost`], the lease goes on to its deadline.
+    /// [`Failure::Invalid`] at a witness.
     pub async fn renew(
         self: &Arc<Self>,
         election: &Arc<str>,
         session: Session,
         token: u64,
     ) -> Result<Standing, Failure> {
-        if self.is_stopping() {
-            return Err(ending());
-        }
+        self.may_lead()?;
         match self.backend.renew(election, session, token).await {
             Ok(grant) => {
                 let standing = self.confirm(election, grant);
@@ -241,7 +189,7 @@ impl Agent {
             Err(failure) => {
                 self.counters.not_renewed.fetch_add(1, Ordering::Relaxed);
                 if matches!(failure, Failure::Lost(_)) {
-                    let loss = self.holdings().lost(election, session, token);
+                    let loss = self.holdings().lost(Boottime::now(), election, session, token);
                     loss.iter().for_each(|loss| self.lose(loss));
                 }
                 Err(failure)
@@ -266,9 +214,7 @@ impl Agent {
             (repeated, holdings.resign(election, session, token))
         };
         if held.is_some() {
-            self.counters.resigned.fetch_add(1, Ordering::Relaxed);
-            info!(election = &**election, token, "leadership given up");
-            self.observers.refresh(self, election);
+            self.gave_up(election, token);
         }
         match self.backend.resign(election, session, token, successor).await {
             Err(Failure::Lost(_)) if repeated || held.is_some() => Ok(()),
@@ -276,26 +222,10 @@ impl Agent {
         }
     }
 
-    /// Takes a candidacy back whose outcome nobody waits for any more.
-    pub(crate) fn abandon(self: &Arc<Self>, election: &Arc<str>, session: Session) {
-        // There is no runtime when the process ends, and then the lease runs out.
-        if tokio::runtime::Handle::try_current().is_err() {
-            return;
-        }
-        let (agent, election) = (Arc::clone(self), Arc::clone(election));
-        self.tasks.spawn(async move {
-            let read = agent.read(&election, Consistency::Local).await;
-            let lease = read.ok().and_then(|view| view.lease).filter(|it| it.session == session);
-            // Without a token it ends a candidacy that is still on its way.
-            let token = lease.map_or(0, |lease| lease.token);
-            let _ = agent.backend.resign(&election, session, token, None).await;
-        });
-    }
-
     /// Gives what is held here to a candidate in the queue; who leads after that.
     ///
-    /// A resignation in favour of somebody: only the holder's own sidecar can do that, as a lease
-    /// taken from afar would be believed in at its holder until its deadline.
+    /// A resignation in favour of somebody: only the holder's own sidecar can do that. It would
+    /// believe in a lease that was taken from afar until it hears of that, at worst at its deadline.
     ///
     /// # Errors
     /// [`Failure::Lost`] when the lease is not held here; [`Failure::NoCandidate`] when somebody
@@ -337,14 +267,23 @@ impl Agent {
         if confirmed.news || confirmed.recovered {
             self.application_lives();
         }
-        if confirmed.news {
-            let token = confirmed.standing.as_ref().map(|standing| standing.lease.token);
-            info!(election = &**election, token, "leadership gained");
+        if confirmed.news
+            && let Some(Standing { lease, .. }) = &confirmed.standing
+        {
+            info!(election = &**election, token = lease.token, "leadership gained");
+            self.follow(election, lease.session, lease.token);
             self.counters.gained.fetch_add(1, Ordering::Relaxed);
             self.observers.refresh(self, election);
             self.sooner.notify_one();
         }
         confirmed.standing
+    }
+
+    /// A lease that was held here was given up.
+    fn gave_up(self: &Arc<Self>, election: &Arc<str>, token: u64) {
+        self.counters.resigned.fetch_add(1, Ordering::Relaxed);
+        info!(election = &**election, token, "leadership given up");
+        self.observers.refresh(self, election);
     }
 
     /// A lease ends against the application's will, or is about to.
@@ -361,13 +300,4 @@ impl Agent {
         // Nothing in there can be left half done by a panic that was survived.
         self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn ending() -> Failure {
-    Failure::NoQuorum("this sidecar is stopping".to_owned())
-}
-
-pub(crate) fn new_session() -> Result<Session, Failure> {
-    let chance = |error| Failure::NoQuorum(format!("no randomness: {error}"));
-    getrandom::u64().map(Session).map_err(chance)
 }

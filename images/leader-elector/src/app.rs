@@ -2,6 +2,7 @@
 
 mod group;
 mod offline;
+mod pulse;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -84,7 +85,11 @@ fn run(loaded: &Loaded<Args>, config: Config) -> anyhow::Result<ExitCode> {
     let http = listener.local_addr()?;
     let campaign = config.campaign.as_ref().map(campaign_of).transpose()?;
     let agent = Agent::new(Arc::clone(&backend), agent_config(&config)?);
-    let api_config = ApiConfig { token: config.api.token.clone(), ..ApiConfig::default() };
+    let mut api_config = ApiConfig { token: config.api.token.clone(), ..ApiConfig::default() };
+    if let Place::Group(group) = &place {
+        let pulse = group.pulse();
+        api_config.live = Arc::new(move || pulse.check());
+    }
     let api = Api::new(Arc::clone(&agent), api_config);
 
     let second = Duration::from_secs(1);
@@ -160,6 +165,7 @@ fn agent_config(config: &Config) -> anyhow::Result<AgentConfig> {
             LostAction::Liveness => Action::Liveness,
         },
         stop_margin: config.on_lost.margin,
+        witness: matches!(&config.backend, BackendConfig::Raft(raft) if raft.witness),
     })
 }
 

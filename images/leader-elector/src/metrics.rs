@@ -311,6 +311,7 @@ mod tests {
             priority: 0,
             on_lost: Action::None,
             stop_margin: Duration::ZERO,
+            witness: false,
         };
         let agent = Agent::new(Single::new("a".into(), 1), config);
         let api = Api::new(Arc::clone(&agent), ApiConfig::default());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Boottime;
-use crate::backend::{Grant, Lease, Session};
+use crate::backend::{Grant, Lease, Session, View};
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +49,19 @@ pub struct Confirmed {
     pub displaced: Option<Loss>,
 }
 
+/// What a view of an election says of the lease held here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Nothing against it; an older view says nothing at all.
+    Holds,
+    /// The view may be from before the grant, or from after the end.
+    Unsure,
+    /// It is over.
+    Over(Loss),
+    /// It is not held here any more.
+    Gone,
+}
+
 /// All leases of this sidecar.
 #[derive(Debug, Default)]
 pub struct Holdings {
@@ -58,11 +71,15 @@ pub struct Holdings {
     resigned: VecDeque<(Session, u64)>,
     /// Past their deadline, while others may still take them for leases.
     over: VecDeque<(Session, u64)>,
+    /// The backend has said that they are over, and when that was heard.
+    ended: VecDeque<((Session, u64), Boottime)>,
 }
 
 #[derive(Debug)]
 struct Entry {
     standing: Standing,
+    /// Version of the latest view that has shown the lease.
+    shown: Option<u64>,
     /// Whether the coming end was announced.
     announced: bool,
 }
@@ -110,10 +127,16 @@ impl Holdings {
         if self.has_resigned(lease.session, lease.token) {
             return Confirmed::default();
         }
-        self.over.retain(|ended| *ended != (lease.session, lease.token));
+        let candidacy = (lease.session, lease.token);
+        if self.ended.iter().any(|(ended, heard)| *ended == candidacy && since <= *heard) {
+            // An answer that was overtaken by the news of the end.
+            return Confirmed::default();
+        }
+        self.over.retain(|over| *over != candidacy);
+        self.ended.retain(|(ended, _)| *ended != candidacy);
         let displaced = self.end(election);
         let standing = Standing { lease, deadline };
-        let entry = Entry { standing: standing.clone(), announced: false };
+        let entry = Entry { standing: standing.clone(), shown: None, announced: false };
         self.held.insert(Arc::clone(election), entry);
         Confirmed { standing: Some(standing), news: true, recovered: false, displaced }
     }
@@ -128,11 +151,9 @@ impl Holdings {
     /// Stops believing in a lease that is given up; what it was, if it was held here.
     pub fn resign(&mut self, election: &str, session: Session, token: u64) -> Option<Standing> {
         if !self.has_resigned(session, token) {
-            remember(&mut self.resigned, session, token);
+            remember(&mut self.resigned, (session, token));
         }
-        let standing = &self.held.get(election)?.standing;
-        let same = standing.lease.session == session && standing.lease.token == token;
-        if !same {
+        if !self.holds(election, session, token) {
             return None;
         }
         self.held.remove(election).map(|entry| entry.standing)
@@ -147,15 +168,71 @@ impl Holdings {
     /// Whether a lease was held here and is not any more, whatever others know of it.
     #[must_use]
     pub fn is_over(&self, session: Session, token: u64) -> bool {
-        self.has_resigned(session, token) || self.over.contains(&(session, token))
+        self.has_resigned(session, token)
+            || self.over.contains(&(session, token))
+            || self.ended.iter().any(|(ended, _)| *ended == (session, token))
     }
 
     /// The backend says that a candidacy is over.
-    pub fn lost(&mut self, election: &str, session: Session, token: u64) -> Option<Loss> {
-        let lease = &self.held.get(election)?.standing.lease;
+    pub fn lost(
+        &mut self,
+        now: Boottime,
+        election: &str,
+        session: Session,
+        token: u64,
+    ) -> Option<Loss> {
         // A renewal with a wrong token says nothing of the lease with the right one.
-        let same = lease.session == session && lease.token == token;
-        if same { self.end(election) } else { None }
+        if !self.holds(election, session, token) {
+            return None;
+        }
+        remember(&mut self.ended, ((session, token), now));
+        self.end(election)
+    }
+
+    /// A view of the election: a lease that was resigned or taken over elsewhere ends here at once.
+    ///
+    /// The view may be older than the grant, as what is known here can lag behind. So the lease is
+    /// over only if somebody has a larger token, or if the view is newer than one that showed it.
+    pub fn seen(
+        &mut self,
+        now: Boottime,
+        election: &str,
+        (session, token): (Session, u64),
+        view: &View,
+    ) -> Sight {
+        if !self.holds(election, session, token) {
+            return Sight::Gone;
+        }
+        let Some(entry) = self.held.get_mut(election) else { return Sight::Gone };
+        let version = view.version;
+        let over = match &view.lease {
+            Some(lease) if lease.session == session && lease.token == token => {
+                entry.shown = Some(entry.shown.map_or(version, |shown| shown.max(version)));
+                return Sight::Holds;
+            }
+            Some(lease) if lease.token > token => true,
+            _ => entry.shown.is_some_and(|shown| version > shown),
+        };
+        if over {
+            return self.lost(now, election, session, token).map_or(Sight::Gone, Sight::Over);
+        }
+        // Changes that were made together share their version.
+        let older = entry.shown.is_some_and(|shown| version < shown);
+        if older { Sight::Holds } else { Sight::Unsure }
+    }
+
+    /// Whether this very lease is held, whether past its deadline or not.
+    #[must_use]
+    pub fn holds(&self, election: &str, session: Session, token: u64) -> bool {
+        let lease = self.held.get(election).map(|entry| &entry.standing.lease);
+        lease.is_some_and(|lease| lease.session == session && lease.token == token)
+    }
+
+    /// The token of what a session holds, whether past its deadline or not.
+    #[must_use]
+    pub fn token(&self, election: &str, session: Session) -> Option<u64> {
+        let lease = &self.held.get(election)?.standing.lease;
+        (lease.session == session).then_some(lease.token)
     }
 
     /// What ends now, and what will within the margin and was not announced yet.
@@ -165,7 +242,7 @@ impl Holdings {
             let Standing { lease, deadline } = &entry.standing;
             let over = *deadline <= now;
             if over {
-                remember(&mut self.over, lease.session, lease.token);
+                remember(&mut self.over, (lease.session, lease.token));
             }
             if over || (!entry.announced && deadline.since(now) <= margin) {
                 entry.announced = true;
@@ -210,9 +287,9 @@ impl Holdings {
     }
 }
 
-fn remember(ended: &mut VecDeque<(Session, u64)>, session: Session, token: u64) {
-    if ended.len() == ENDED_MAX {
-        ended.pop_front();
+fn remember<T>(candidacies: &mut VecDeque<T>, candidacy: T) {
+    if candidacies.len() == ENDED_MAX {
+        candidacies.pop_front();
     }
-    ended.push_back((session, token));
+    candidacies.push_back(candidacy);
 }

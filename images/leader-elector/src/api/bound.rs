@@ -13,8 +13,8 @@ use super::events::event;
 use super::message::Held;
 use super::problem::Problem;
 use crate::Boottime;
-use crate::agent::{Agent, Candidacy, Seen, Standing, new_session};
-use crate::backend::{Failure, Session};
+use crate::agent::{Agent, Seen, Standing};
+use crate::backend::Failure;
 
 /// A lease is renewed when this part of its time to live has passed.
 const RENEW_PARTS: u32 = 3;
@@ -31,15 +31,6 @@ pub(super) struct Bound {
 
 /// A candidacy under way; the queue is left when it is dropped.
 pub(super) type Waiting = Pin<Box<dyn Future<Output = Result<Standing, Failure>> + Send>>;
-
-/// A try that somebody waits for: should they go away meanwhile, or nobody know what came of it, it
-/// is taken back, or the lease would be in everybody's way until it runs out.
-pub(super) struct Attempt {
-    agent: Arc<Agent>,
-    election: Arc<str>,
-    session: Session,
-    ended: bool,
-}
 
 enum State {
     Waiting(Waiting),
@@ -165,34 +156,6 @@ fn leads_again(state: &mut State, standing: Standing) {
     if let State::Leads(leads) = state {
         leads.renew = Boottime::now() + standing.lease.ttl / RENEW_PARTS;
         leads.standing = standing;
-    }
-}
-
-// === impl Attempt ===
-
-impl Attempt {
-    /// Is to be called before the try; chooses the session, unless that was done.
-    pub(super) fn start(agent: &Arc<Agent>, candidacy: &mut Candidacy) -> Result<Self, Failure> {
-        let session = match candidacy.session {
-            Some(session) => session,
-            None => new_session()?,
-        };
-        candidacy.session = Some(session);
-        let election = Arc::clone(&candidacy.election);
-        Ok(Self { agent: Arc::clone(agent), election, session, ended: false })
-    }
-
-    /// Is to be called with what came of it.
-    pub(super) fn end(mut self, acquired: &Result<Standing, Failure>) {
-        self.ended = !matches!(acquired, Err(Failure::Unknown(_)));
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.agent.abandon(&self.election, self.session);
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use hyper::Response;
 use hyper::body::{Bytes, Incoming};
 
 use super::body::{self, Body};
-use super::bound::{Attempt, Bound, Waiting};
+use super::bound::{Bound, Waiting};
 use super::compat::{self, Name, Names};
 use super::events::{Source, Stream};
 use super::message::{
@@ -99,20 +99,12 @@ impl Api {
         let bytes = body::read(body, BODY_BYTES_MAX).await?;
         let body: AcquireBody = parse(&bytes)?;
         let ttl_min = self.agent.config().ttl_min;
-        let (mut candidacy, wait) = body.candidacy(Arc::clone(&election), ttl_min)?;
+        let (candidacy, wait) = body.candidacy(Arc::clone(&election), ttl_min)?;
         // An application that stands for election is not the one that was to end.
         self.agent.application_lives();
         if !wants_events(&parts.headers) {
-            // Who names the request may come back for what it got.
-            let attempt = match candidacy.request_id {
-                Some(_) => None,
-                None => Some(Attempt::start(&self.agent, &mut candidacy)?),
-            };
-            let acquired = self.agent.acquire(candidacy).await;
-            if let Some(attempt) = attempt {
-                attempt.end(&acquired);
-            }
-            return Ok(held(&election, &acquired?));
+            let standing = self.agent.acquire(candidacy).await?;
+            return Ok(held(&election, &standing));
         }
         self.bind(candidacy, wait).await
     }
@@ -123,9 +115,8 @@ impl Api {
         let place = self.place()?;
         let election = Arc::clone(&candidacy.election);
         candidacy.wait = Duration::ZERO;
-        let first = Attempt::start(&self.agent, &mut candidacy)?;
+        candidacy.bound = true;
         let acquired = self.agent.acquire(candidacy.clone()).await;
-        first.end(&acquired);
         let wait = wait.unwrap_or(WAIT_OPEN);
         let bound = match acquired {
             Ok(standing) => Bound::elected(&self.agent, election, standing, place),

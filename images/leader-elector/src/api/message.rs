@@ -240,6 +240,7 @@ impl AcquireBody {
             metadata: metadata.map(|it| it.get().into()).filter(|it: &Arc<str>| &**it != "null"),
             request_id: request_id.map(Arc::from),
             session: session.map(|SessionText(session)| session),
+            bound: false,
         };
         Ok((candidacy, wait))
     }

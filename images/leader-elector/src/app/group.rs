@@ -8,6 +8,7 @@ use anyhow::Context;
 use management::Handle;
 use tracing::{info, warn};
 
+use super::pulse::Pulse;
 use crate::backend::raft::Raft;
 use crate::bootstrap::Hello;
 use crate::config::{Config, PeerAuth, RaftConfig};
@@ -31,6 +32,7 @@ pub(super) struct Group {
     shared: Arc<Shared>,
     listen: SocketAddr,
     election: Duration,
+    pulse: Arc<Pulse>,
 }
 
 /// What remains of a started member for others.
@@ -78,12 +80,18 @@ impl Group {
         let shared = driver.shared();
         let discovery = Discovery::new(&raft.discovery, raft.expect);
         let election = 2 * raft.election_timeout();
-        Ok(Self { driver, transport, discovery, mailbox, shared, listen, election })
+        let pulse = Arc::new(Pulse::new("driver"));
+        Ok(Self { driver, transport, discovery, mailbox, shared, listen, election, pulse })
     }
 
     /// The backend that this member is.
     pub(super) fn backend(&self) -> Arc<Raft> {
         Arc::new(Raft::new(self.mailbox.clone(), Arc::clone(&self.shared), self.election))
+    }
+
+    /// Whether the driver's thread turns.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 
     pub(super) fn running(&self) -> Running {
@@ -97,11 +105,15 @@ impl Group {
 
     /// Starts the driver's thread, and the connections on the runtime of the caller.
     pub(super) fn start(self, handle: &Handle) -> anyhow::Result<()> {
-        let Self { driver, transport, discovery, mailbox, .. } = self;
+        let Self { driver, transport, discovery, mailbox, pulse, .. } = self;
         let beat = handle.heartbeat("driver");
         let failed = handle.clone();
         handle.spawn_thread("driver", move || {
-            if let Err(error) = driver.run(|| beat.beat()) {
+            let turned = || {
+                beat.beat();
+                pulse.beat();
+            };
+            if let Err(error) = driver.run(turned) {
                 failed.fail(format!("the group's state: {error:#}"));
             }
         })?;

@@ -142,3 +142,15 @@ async fn a_sidecar_that_stops_gives_everything_up_first() {
     sidecar.agent.resume();
     assert_eq!(sidecar.post("/v1/elections/third/acquire", "").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_connection_whose_lease_is_resigned_at_another_sidecar_is_told() {
+    let (store, sidecar) = one().await;
+    let other = Sidecar::start(store.single.clone(), "b").await;
+    let mut events = bind(&sidecar, "").await;
+    let lease = next(&mut events, "elected").await.json();
+    let renewal = format!(r#"{{"session":{},"token":{}}}"#, lease["session"], lease["token"]);
+    assert_eq!(other.post("/v1/elections/jobs/resign", &renewal).await.status, 200);
+    assert_eq!(next(&mut events, "lost").await.json()["error"], "lost");
+    assert!(!sidecar.leads("jobs").await);
+}

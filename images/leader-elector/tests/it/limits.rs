@@ -81,6 +81,29 @@ async fn no_body_gives_a_failure_of_ours_or_another_shape() {
     }
 }
 
+#[tokio::test]
+async fn a_witness_never_leads() {
+    let store = Store::start();
+    let other = Sidecar::start(store.single.clone(), "b").await;
+    let mut config = config("w");
+    config.witness = true;
+    let witness = Sidecar::with(store.single.clone(), config, ApiConfig::default()).await;
+    let (_, renewal) = other.lead("mail", "").await;
+    let accept = [("Accept", "text/event-stream")];
+    for path in ["/v1/elections/jobs/acquire", "/becomeLeader"] {
+        for headers in [&[][..], &accept] {
+            let refused = witness.connect().await.call("POST", path, headers, "").await;
+            assert_eq!((refused.status, refused.error().as_str()), (422, "invalid"), "{path}");
+        }
+    }
+    // Whoever renews here would lead here.
+    let refused = witness.post("/v1/elections/mail/renew", &renewal).await;
+    assert_eq!((refused.status, refused.error().as_str()), (422, "invalid"));
+    assert!(!witness.leads("jobs").await && !witness.leads("mail").await);
+    assert!(other.leads("mail").await);
+    assert_eq!(witness.post("/v1/elections/mail/resign", &renewal).await.status, 200);
+}
+
 /// A body that is nearly one.
 fn body(random: &mut Random) -> String {
     let names = [

@@ -10,6 +10,7 @@ mod bound;
 mod compat;
 mod config;
 mod conformance;
+mod elsewhere;
 mod etcd;
 mod group;
 mod kubernetes;

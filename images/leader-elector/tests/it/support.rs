@@ -66,6 +66,7 @@ pub(crate) fn config(id: &str) -> AgentConfig {
         priority: 0,
         on_lost: Action::None,
         stop_margin: Duration::ZERO,
+        witness: false,
     }
 }
 

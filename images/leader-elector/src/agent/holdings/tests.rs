@@ -65,8 +65,8 @@ fn resigning_another_candidacy_ends_nothing() {
     let mut holdings = Holdings::default();
     holdings.confirm(at(0), &election(), grant(2, 8, 0));
     assert_eq!(holdings.resign("e", Session(1), 7), None);
-    assert_eq!(holdings.lost("e", Session(1), 8), None);
-    assert_eq!(holdings.lost("e", Session(2), 7), None);
+    assert_eq!(holdings.lost(at(0), "e", Session(1), 8), None);
+    assert_eq!(holdings.lost(at(0), "e", Session(2), 7), None);
     assert!(holdings.standing(at(0), "e").is_some());
 }
 
@@ -113,6 +113,46 @@ fn a_renewal_within_the_margin_takes_the_announcement_back() {
     assert!(!holdings.confirm(at(8000), &election(), grant(1, 7, 7900)).recovered);
     assert_eq!(holdings.next(margin), Some(at(14_900)));
     assert_eq!(holdings.expire(at(14_900), margin).len(), 1);
+}
+
+fn view(version: u64, session_and_token: Option<(u64, u64)>) -> View {
+    let lease = session_and_token.map(|(session, token)| grant(session, token, 0).lease);
+    View { lease, version, observed: at(0) }
+}
+
+#[test]
+fn a_view_ends_a_lease_only_if_it_is_newer_than_the_grant() {
+    let ours = (Session(1), 7);
+    let held = || {
+        let mut holdings = Holdings::default();
+        holdings.confirm(at(0), &election(), grant(1, 7, 0));
+        holdings
+    };
+    let mut holdings = held();
+    assert_eq!(holdings.seen(at(1), "e", ours, &view(3, None)), Sight::Unsure);
+    assert_eq!(holdings.seen(at(1), "e", ours, &view(3, Some((9, 6)))), Sight::Unsure);
+    assert_eq!(holdings.seen(at(1), "e", ours, &view(5, Some((1, 7)))), Sight::Holds);
+    assert_eq!(holdings.seen(at(1), "e", ours, &view(3, None)), Sight::Holds, "it comes late");
+    assert_eq!(holdings.seen(at(1), "e", ours, &view(5, None)), Sight::Unsure, "made together");
+    assert!(holdings.standing(at(1), "e").is_some());
+    let over = holdings.seen(at(1), "e", ours, &view(6, None));
+    assert!(matches!(over, Sight::Over(Loss { over: true, .. })));
+    assert!(holdings.is_empty() && holdings.is_over(Session(1), 7));
+    assert_eq!(holdings.seen(at(1), "e", ours, &view(6, None)), Sight::Gone);
+    // Somebody else has a larger token, whatever was seen before.
+    let mut holdings = held();
+    assert!(matches!(holdings.seen(at(1), "e", ours, &view(1, Some((2, 8)))), Sight::Over(_)));
+}
+
+#[test]
+fn an_answer_overtaken_by_the_news_of_the_end_brings_nothing_back() {
+    let mut holdings = Holdings::default();
+    holdings.confirm(at(0), &election(), grant(1, 7, 0));
+    assert!(holdings.lost(at(100), "e", Session(1), 7).is_some());
+    assert_eq!(holdings.confirm(at(120), &election(), grant(1, 7, 50)), Confirmed::default());
+    // What was sent after it knows better.
+    assert!(holdings.confirm(at(150), &election(), grant(1, 7, 130)).news);
+    assert!(!holdings.is_over(Session(1), 7));
 }
 
 #[test]
