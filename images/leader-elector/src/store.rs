@@ -1,6 +1,6 @@
 //! Where a replica's state is when the process is not.
 //!
-//! Both stores keep the same bounds ([`Extent`]): a write that would leave a gap in the log is a
+//! Both stores keep the same bounds (`Extent`): a write that would leave a gap in the log is a
 //! bug above, and is refused before anything is written.
 
 mod disk;

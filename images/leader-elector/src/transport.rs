@@ -3,7 +3,7 @@
 //! Every member dials every address it knows of and sends only there; it receives only on what it
 //! accepted. So each direction has its own queue, nobody has to agree whose connection it is, and a
 //! network that carries one direction alone is noticed as that. A connection opens with a handshake
-//! ([`handshake`]) and carries packets ([`packet`]); its first is the hello, and another follows
+//! (`handshake`) and carries packets (`packet`); its first is the hello, and another follows
 //! when a member has become part of a group.
 //!
 //! Frames may be lost: with a connection, or when a member reads too slowly. They are never repeated,

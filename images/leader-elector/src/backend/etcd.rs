@@ -2,7 +2,7 @@
 //!
 //! A session is an etcd lease of that number, so whoever knows it can go on with it. Tokens are
 //! revisions of etcd's store. Who waits stands in a queue of keys, each gone with its lease, and
-//! who resigns grants the next one in the same transaction; see [`table`].
+//! who resigns grants the next one in the same transaction; see `table`.
 //!
 //! etcd counts its leases by its own clock, in whole seconds, and forgets the time left when its
 //! leader changes; so a lease ends late there, never early. Its own caveat stays: a lease proves

@@ -57,7 +57,8 @@ pub enum Completed {
     },
     /// Nothing was done, and nothing will be: nobody led, or the leader refused.
     Dropped {
-        /// What [`Replica::request`](super::Replica::request) or [`Replica::read`](super::Replica::read) returned.
+        /// What [`Replica::request`](super::Replica::request) or
+        /// [`Replica::read`](super::Replica::read) returned.
         request: u64,
     },
 }
