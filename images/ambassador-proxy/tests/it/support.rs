@@ -5,12 +5,14 @@ mod proxy;
 mod servers;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ambassador_proxy::config::{Listen, parse_pools};
@@ -126,9 +128,16 @@ pub(crate) fn connect(listen: &Listen) -> io::Result<Box<dyn Stream>> {
     }
 }
 
-/// A port on 127.0.0.1 that the kernel just had free.
+/// A port on 127.0.0.1 that the kernel just had free, and that no other test was given: it would
+/// give the same one again before anybody listens there.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return port;
+        }
+    }
 }
 
 /// Polls a condition; a test fails if it does not come to hold.

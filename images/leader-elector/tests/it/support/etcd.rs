@@ -23,7 +23,9 @@ impl Server {
     /// Starts an empty etcd and waits until it answers.
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (port, peer_port) = (free_port(), free_port());
+        let port = free_port();
+        // The system may give the same one again before anybody listens there.
+        let peer_port = std::iter::repeat_with(free_port).find(|&it| it != port).unwrap();
         let child = spawn(&dir, port, peer_port);
         let mut server = Self { child, dir, port, peer_port };
         server.until_up().await;
