@@ -1,8 +1,8 @@
 """The application of the recipe leader-election, which works only while it leads.
 
 It asks the sidecar on localhost:4040 to lead, waits for its turn, and while its lease holds adds
-to the set of store:8000, over and over: it reads the set, adds an item and writes it back with its
-fencing token. Standard library only. Two ways to hold a lease, by the variable HOLD:
+to the set of store:8000, over and over: it reads the set, adds an item and writes it back, both with
+its fencing token. Standard library only. Two ways to hold a lease, by the variable HOLD:
 
     renew        acquires, and renews when the sidecar said it should; survives a restarted sidecar
     connection   leads for as long as a connection to the sidecar lives; when this process dies,
@@ -196,7 +196,11 @@ class Application:
         self.items += 1
         item = f"{lease.token}/{self.items}"
         try:
-            _, found = ask(STORE, "GET", "/set", timeout_s=OPERATION_S / 2)
+            path = f"/set?token={lease.token}"
+            status, found = ask(STORE, "GET", path, timeout_s=OPERATION_S / 2)
+            if status != 200:
+                self.counts["refused"] += 1
+                return
             if not self.go.is_set():
                 self.held_up = True
                 self.go.wait(PAUSE_S_MAX)

@@ -1,10 +1,12 @@
 """The store of the recipe leader-election: a set that is only read and written as a whole.
 
 Whoever reads it, adds something and writes it back undoes what others wrote meanwhile. The store
-can prevent that for one who held a lease and lost it, if the fencing token comes with each write:
-a token below the highest one seen is refused. Standard library only.
+can prevent that for one who held a lease and lost it, if the fencing token comes with each write,
+and with each read that a write will rest on: a token below the highest one seen is refused. Without
+the token of the read, an old leader could still write between a new one's read and its first write.
+Standard library only.
 
-    GET  /set                    {"items": [...]}
+    GET  /set?token=N            {"items": [...]}, or 409 when the token is stale
     PUT  /set                    {"items": [...], "added": ITEM, "token": N, "writer": NAME}
                                  200, or 409 when the token is stale
     GET  /report                 who wrote, what was refused, which acknowledged items are gone
@@ -44,8 +46,12 @@ class Store:
         # Writers by token, in the order in which the tokens came.
         self.writers = {}
 
-    def read(self):
+    def read(self, token):
+        """The whole set for a leader who is going to change it; none if its token is stale."""
         with self.lock:
+            if self.fencing and token < self.token_highest:
+                return None
+            self.token_highest = max(self.token_highest, token)
             return list(self.items)
 
     def write(self, items, added, token, writer):
@@ -101,8 +107,16 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        if self.path == "/set":
-            self.answer(200, {"items": STORE.read()})
+        url = urllib.parse.urlsplit(self.path)
+        if url.path == "/set":
+            token = urllib.parse.parse_qs(url.query).get("token", [""])[0]
+            items = STORE.read(int(token)) if token.isdecimal() else None
+            if not token.isdecimal():
+                self.answer(400, {"error": "bad_request"})
+            elif items is None:
+                self.answer(409, {"error": "stale", "highest": STORE.token_highest})
+            else:
+                self.answer(200, {"items": items})
         elif self.path in ("/", "/report"):
             self.answer(200, STORE.report())
         elif self.path == "/healthz":
