@@ -4,8 +4,11 @@
 //! table cannot drift.
 
 use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::Command;
+use anyhow::Context;
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::settings::settable;
 use crate::{Endpoint, Image};
@@ -30,6 +33,37 @@ pub struct Metric {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the text has no <!-- generated:{0} --> followed by <!-- /generated:{0} -->")]
 pub struct MarkerError(String);
+
+/// The hidden subcommand `docs README [--check]` of an image; its matches go to [`run`].
+#[must_use]
+pub fn subcommand() -> Command {
+    Command::new("docs")
+        .hide(true)
+        .about("Write the generated tables of a README")
+        .arg(Arg::new("readme").required(true).value_parser(clap::value_parser!(PathBuf)))
+        .arg(Arg::new("check").long("check").action(ArgAction::SetTrue))
+}
+
+/// Writes the README anew with the tables that `splice_all` puts in, or only compares.
+///
+/// # Errors
+/// The README cannot be read or written, lacks a marker, or is stale where it should be compared.
+pub fn run(
+    matches: &ArgMatches,
+    splice_all: impl Fn(&str) -> Result<String, MarkerError>,
+) -> anyhow::Result<ExitCode> {
+    let path = matches.get_one::<PathBuf>("readme").context("the README is missing")?;
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let fresh = splice_all(&text)?;
+    if fresh == text {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if matches.get_flag("check") {
+        anyhow::bail!("{} is stale; run `cargo xtask docs`", path.display());
+    }
+    std::fs::write(path, fresh).with_context(|| path.display().to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
 
 /// Every long flag with its short form, variable, default and meaning.
 #[must_use]

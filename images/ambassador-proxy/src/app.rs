@@ -30,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::reload::{Reloader, Trigger, report_findings};
 use crate::statistics::Statistics;
 use crate::worker::Worker;
-use crate::{prober, resolver};
+use crate::{docs, prober, resolver};
 
 /// A configuration file larger than this is a mistake.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -109,7 +109,7 @@ fn dispatch(loaded: Loaded<Args>, file: Option<File>) -> anyhow::Result<ExitCode
     if let Subcommand::Other(name, matches) = &loaded.subcommand
         && name == "docs"
     {
-        return offline::docs(matches);
+        return management::docs::run(matches, docs::splice_all);
     }
     let path = loaded.shared.config.clone().context("no configuration file is given")?;
     let file = file.ok_or_else(|| {

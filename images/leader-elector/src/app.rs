@@ -15,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
-use crate::IMAGE;
 use crate::agent::{Action, Agent, AgentConfig};
 use crate::api::{self, Api, ApiConfig};
 use crate::backend::Backend;
@@ -26,6 +25,7 @@ use crate::campaign::{self, CampaignConfig, Probe};
 use crate::config::{self, Args, BackendConfig, Config, LostAction, ProbeConfig};
 use crate::driver::Input;
 use crate::metrics::Metrics;
+use crate::{IMAGE, docs};
 use group::{Group, Running, wall_seconds};
 
 /// How often the state of the process is looked at, so that leases are given up at once when it is
@@ -57,7 +57,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(loaded: &Loaded<Args>) -> anyhow::Result<ExitCode> {
     if let Subcommand::Other(_, matches) = &loaded.subcommand {
-        return offline::docs(matches);
+        return management::docs::run(matches, docs::splice_all);
     }
     let config = Config::new(&loaded.args, &loaded.effective, &ProcessEnvironment)?;
     match loaded.subcommand {

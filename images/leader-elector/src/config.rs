@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, Command};
+use clap::Command;
 use management::{ConfigError, Effective, Secret, Strings};
 use rustix::process::Signal;
 
@@ -271,12 +271,7 @@ pub fn is_lease_name(text: &str) -> bool {
 /// The command line: the flags, and `docs` for the tables of the README.
 #[must_use]
 pub fn command() -> Command {
-    let docs = Command::new("docs")
-        .hide(true)
-        .about("Write the generated tables of a README")
-        .arg(Arg::new("readme").required(true).value_parser(clap::value_parser!(PathBuf)))
-        .arg(Arg::new("check").long("check").action(ArgAction::SetTrue));
-    management::command::<Args>(&IMAGE).subcommand(docs)
+    management::command::<Args>(&IMAGE).subcommand(management::docs::subcommand())
 }
 
 // === impl Config ===

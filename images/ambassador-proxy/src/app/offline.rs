@@ -1,7 +1,7 @@
-//! What is answered without serving: `check`, `locate`, `-t`, `-V`, `-D`, `docs`.
+//! What is answered without serving: `check`, `locate`, `-t`, `-V`, `-D`.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -10,7 +10,7 @@ use clap::ArgMatches;
 use crate::config::ParsedFile;
 use crate::config::args::Args;
 use crate::config::lint::lint;
-use crate::{IMAGE, NUTCRACKER_VERSION, docs, locate, statistics};
+use crate::{IMAGE, NUTCRACKER_VERSION, locate, statistics};
 
 /// `-V` and `-D`.
 pub(super) fn describe(args: &Args) -> anyhow::Result<ExitCode> {
@@ -60,21 +60,6 @@ pub(super) fn locate(matches: &ArgMatches, file: &ParsedFile) -> anyhow::Result<
             writeln!(out, "{explanation}")?;
         }
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// `docs`: the generated tables of a README.
-pub(super) fn docs(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let path = matches.get_one::<PathBuf>("readme").context("the README is missing")?;
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let fresh = docs::splice_all(&text)?;
-    if fresh == text {
-        return Ok(ExitCode::SUCCESS);
-    }
-    if matches.get_flag("check") {
-        anyhow::bail!("{} is stale; run `cargo xtask docs`", path.display());
-    }
-    std::fs::write(path, fresh).with_context(|| path.display().to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 

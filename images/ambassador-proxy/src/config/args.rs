@@ -98,11 +98,6 @@ pub fn command() -> Command {
     let locate = Command::new("locate")
         .about("Say which server of a pool has a key, and why")
         .args([pool, json, key]);
-    let docs = Command::new("docs")
-        .hide(true)
-        .about("Write the generated tables of a README")
-        .arg(Arg::new("readme").required(true).value_parser(clap::value_parser!(PathBuf)))
-        .arg(Arg::new("check").long("check").action(ArgAction::SetTrue));
     management::command::<Args>(&IMAGE)
         .disable_version_flag(true)
         .infer_long_args(true)
@@ -110,7 +105,7 @@ pub fn command() -> Command {
             arg.short('c').visible_alias("conf-file").default_value(CONFIG_FILE)
         })
         .subcommand(locate)
-        .subcommand(docs)
+        .subcommand(management::docs::subcommand())
         .after_help(format!("Takes the command line of nutcracker {NUTCRACKER_VERSION} unchanged."))
 }
 
