@@ -1,0 +1,1 @@
+//! What was asked for: flags as typed become a `Config` that cannot be wrong.

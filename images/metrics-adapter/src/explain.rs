@@ -1,0 +1,1 @@
+//! `check --explain`: which rule a line or a bean hits, and what comes of it.

@@ -1,0 +1,1 @@
+//! Graphite plaintext: `path value [timestamp]`, with carbon tags (`path;k=v`). Pure.

@@ -1,0 +1,1 @@
+//! Jolokia: beans of a JVM over HTTP and JSON, through the rules of JMX.

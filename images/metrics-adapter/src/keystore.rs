@@ -1,0 +1,1 @@
+//! Certificates and keys: PEM files, PKCS#12 and Java key stores, made into rustls configurations.

@@ -1,0 +1,1 @@
+//! The page over HTTP: negotiation, compression, TLS, basic authentication, `/probe`.
