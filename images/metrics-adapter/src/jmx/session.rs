@@ -23,6 +23,9 @@ pub struct Target {
     pub registry_tls: bool,
     /// Trusted authorities and own certificate; needed as soon as TLS is spoken.
     pub tls: Option<std::sync::Arc<rustls::ClientConfig>>,
+    /// Serialised stub of the server's `RMIServer`, as attach mode and some service URLs give it: no
+    /// registry is asked then, and `port` and `bound` mean nothing.
+    pub stub: Option<Vec<u8>>,
     /// Connect to `host` whatever host the server advertises (default), or to what it advertises.
     pub advertised_host: bool,
 }
