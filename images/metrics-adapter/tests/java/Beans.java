@@ -13,6 +13,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.rmi.registry.LocateRegistry;
 import java.rmi.registry.Registry;
 import java.rmi.server.RMIClientSocketFactory;
@@ -138,23 +139,21 @@ public final class Beans {
 
     /**
      * The port of the agent that {@code com.sun.management.jmxremote.port} started, or 0. With port
-     * 0 in the flag only the agent itself knows.
+     * 0 in the flag, only the counters that the JVM shares with {@code jstat} tell it.
      */
-    private static int agentPortOfTheJvm() throws Exception {
-        if (System.getProperty("com.sun.management.jmxremote.port") == null) {
-            return 0;
+    private static int agentPortOfTheJvm() throws IOException {
+        int asked = Integer.getInteger("com.sun.management.jmxremote.port", -1);
+        if (asked != 0) {
+            return Math.max(asked, 0);
         }
-        Object status =
-                SERVER.invoke(
-                        new ObjectName("com.sun.management:type=DiagnosticCommand"),
-                        "managementAgentStatus",
-                        null,
-                        null);
-        Matcher matcher = Pattern.compile("rmi://[^/]*:(\\d+)/jmxrmi").matcher(String.valueOf(status));
-        if (!matcher.find()) {
-            throw new IllegalStateException("no port in: " + status);
+        String pid = ManagementFactory.getRuntimeMXBean().getName().split("@")[0];
+        File counters = new File("/tmp/hsperfdata_" + System.getProperty("user.name"), pid);
+        String text = new String(Files.readAllBytes(counters.toPath()), StandardCharsets.ISO_8859_1);
+        Matcher url = Pattern.compile("/jndi/rmi://[^/]*:(\\d+)/jmxrmi").matcher(text);
+        if (!url.find()) {
+            throw new IOException("no address of the agent in " + counters);
         }
-        return Integer.parseInt(matcher.group(1));
+        return Integer.parseInt(url.group(1));
     }
 
     private static void register(String name, Object bean) throws Exception {
