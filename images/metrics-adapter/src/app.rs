@@ -117,8 +117,10 @@ fn run(loaded: &Loaded<Args>, request: Request, config: Config) -> anyhow::Resul
     let limits = config.pull;
     let (mode, watched) = (config.mode, config.watched.clone());
     let (live, plan) = live(config)?;
+    let rules = plan.as_ref().map_or(0, |plan| plan.mapping.rules().len() as u64);
     let ingest = plan.map(Ingest::bind).transpose()?;
     let process = Process::new(request, watched, ingest.clone());
+    process.reloads.mappings.store(rules, Ordering::Relaxed);
     let counters = Arc::clone(process.counters());
     let site = Arc::new(Site::new(mode, ingest.clone(), live, limits, counters, process));
     site.actions.set_site(&site);
@@ -219,7 +221,11 @@ impl Drain for Stop {
         self.site.accepting.send_replace(false);
     }
 
-    fn close(&self) {}
+    fn close(&self) {
+        if let Some(ingest) = &self.site.ingest {
+            ingest.stop();
+        }
+    }
 
     fn undrain(&self) {
         self.site.accepting.send_replace(true);

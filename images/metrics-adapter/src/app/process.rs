@@ -39,6 +39,8 @@ pub(crate) struct Reloads {
     pub(crate) good: AtomicU64,
     /// Something was wrong with it.
     pub(crate) bad: AtomicU64,
+    /// Rules of the statsd mapping in force.
+    pub(crate) mappings: AtomicU64,
 }
 
 struct HandleBox(Handle);
@@ -65,7 +67,13 @@ pub(super) fn live(config: Config) -> anyhow::Result<(Live, Option<IngestConfig>
 
 /// Starts the reader of pushed inputs.
 pub(super) fn read(handle: &Handle, ingest: &Arc<Ingest>) -> anyhow::Result<()> {
-    let _ = (handle, ingest);
+    let (tasks, ingest) = (handle.clone(), Arc::clone(ingest));
+    handle.spawn_thread("ingest", move || {
+        let beat = tasks.heartbeat("ingest");
+        if let Err(error) = ingest.run(|| beat.beat()) {
+            tasks.fail(format!("reading pushed inputs: {error}"));
+        }
+    })?;
     Ok(())
 }
 
@@ -143,9 +151,11 @@ impl Process {
         }
         match (&self.ingest, plan) {
             (Some(ingest), Some(plan)) => {
-                let mapping = Arc::try_unwrap(plan.mapping);
-                if let Ok(mapping) = mapping {
+                let rules = plan.mapping.rules().len() as u64;
+                // Nobody else has seen this plan.
+                if let Ok(mapping) = Arc::try_unwrap(plan.mapping) {
                     ingest.remap(mapping);
+                    self.reloads.mappings.store(rules, Ordering::Relaxed);
                 }
             }
             (None, None) => {}

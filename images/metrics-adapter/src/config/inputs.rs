@@ -117,6 +117,18 @@ pub(super) fn module(
 // === impl PulledKind ===
 
 impl PulledKind {
+    /// Whom it is asked of, for people.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match self {
+            Self::Jmx { target, .. } => format!("{}:{}", target.host, target.port),
+            Self::Attach { process: AttachTarget::Pid(pid), .. } => format!("process {pid}"),
+            Self::Attach { process: AttachTarget::Command(part), .. } => format!("process {part}"),
+            Self::Jolokia { remote, .. } => remote.url.clone(),
+            Self::Json(json) => json.remote.url.clone(),
+        }
+    }
+
     /// The same, asked of another host and port.
     #[must_use]
     pub fn at(&self, host: &str, port: u16) -> Self {
