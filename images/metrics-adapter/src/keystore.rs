@@ -25,11 +25,8 @@ pub const FILE_BYTES_MAX: u64 = 4 << 20;
 pub const ENTRIES_MAX: usize = 10_000;
 
 /// Bundles of the authorities that the system trusts, as Debian, Red Hat and Alpine have them.
-const SYSTEM_BUNDLES: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
+const SYSTEM_BUNDLES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// A file with certificates, keys or both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -202,7 +199,9 @@ impl Refusal {
 fn parse(bytes: &[u8], password: Option<&str>) -> Result<Contents, Refusal> {
     match bytes {
         [0xfe, 0xed, 0xfe, 0xed, ..] => jks::parse(bytes, password),
-        [0xce, 0xce, 0xce, 0xce, ..] => Err(Refusal::Unsupported("a key store of type JCEKS".into())),
+        [0xce, 0xce, 0xce, 0xce, ..] => {
+            Err(Refusal::Unsupported("a key store of type JCEKS".into()))
+        }
         // A DER sequence.
         [0x30, ..] => pkcs12::parse(bytes, password.unwrap_or_default()),
         _ => pem::parse(bytes),

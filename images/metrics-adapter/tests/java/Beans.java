@@ -188,8 +188,8 @@ public final class Beans {
     /** A JMX agent over RMI, of which all sockets are known, so that they can be closed. */
     private static final class Agent {
         private final Options options;
-        private final Sockets registrySockets;
-        private final Sockets objectSockets;
+        private Sockets registrySockets;
+        private Sockets objectSockets;
         private Registry registry;
         private RMIConnectorServer server;
 
@@ -227,11 +227,15 @@ public final class Beans {
             registry.bind("jmxrmi", objects.toStub());
         }
 
+        /** Afterwards it can be started again, on the same ports. */
         void stop() throws Exception {
             UnicastRemoteObject.unexportObject(registry, true);
             server.stop();
             registrySockets.close();
             objectSockets.close();
+            // RMI would take the same factory for a port that it still listens on.
+            registrySockets = registrySockets.again();
+            objectSockets = objectSockets.again();
         }
 
         void cut() {
@@ -278,6 +282,10 @@ public final class Beans {
             this.port = port;
             this.tls = tls;
             this.clients = clients;
+        }
+
+        Sockets again() {
+            return new Sockets(port, tls, clients);
         }
 
         RMIClientSocketFactory clientFactory() {

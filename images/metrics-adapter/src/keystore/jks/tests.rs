@@ -33,8 +33,11 @@ pub(crate) enum Entry<'a> {
 }
 
 fn sign(mut out: Vec<u8>, password: &str) -> Vec<u8> {
-    let digest =
-        Sha1::new().chain_update(utf16(password)).chain_update(WHITENER).chain_update(&out).finalize();
+    let digest = Sha1::new()
+        .chain_update(utf16(password))
+        .chain_update(WHITENER)
+        .chain_update(&out)
+        .finalize();
     out.extend(digest);
     out
 }
