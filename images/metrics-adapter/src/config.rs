@@ -25,7 +25,8 @@ use crate::ingest::IngestConfig;
 use crate::mapping::Mapping;
 use crate::registry::{Limits, Overflow};
 pub use args::{Args, JmxArgs, StatsdArgs, command, unlinked};
-pub use inputs::{AttachTarget, JsonConfig, PulledConfig, PulledKind, Remote};
+pub use inputs::{JsonConfig, PulledConfig, PulledKind, Remote};
+pub(crate) use jmx::decode;
 pub use own::read_settings;
 pub use web::{AllowedTarget, Landing, ModuleConfig, WebConfig};
 

@@ -7,6 +7,7 @@ use management::{ConfigError, Strings};
 
 use super::inputs::PulledKind;
 use super::yaml::{Node, Section};
+use crate::keystore::{Store, TlsOptions};
 use crate::web::auth::{Algorithm, Hash, User};
 
 /// Most users of the page.
@@ -182,15 +183,67 @@ fn user(mut section: Section<'_>, node: &Node, env: &dyn Strings) -> Result<User
     Ok(user)
 }
 
-/// TLS of the superset file.
+/// TLS of the page.
 pub(super) fn tls(
     section: &mut Section<'_>,
     env: &dyn Strings,
 ) -> Result<Option<Arc<rustls::ServerConfig>>, ConfigError> {
-    let _ = env;
-    match section.node("tls") {
-        None => Ok(None),
-        Some(node) => Err(section.refused(node, "tls is not yet there")),
+    let Some(node) = section.node("tls") else { return Ok(None) };
+    let mut inner = Section::new(section.file(), section.key("tls"), node)?;
+    let mut options = tls_options(&mut inner, env)?;
+    options.mutual = inner.truth("client-auth")?.unwrap_or(options.trust_store.is_some());
+    let server = options.server().map_err(|error| inner.refused(node, &error.to_string()))?;
+    inner.finish()?;
+    Ok(Some(Arc::new(server)))
+}
+
+/// Certificates, keys and whom to trust: PEM files or key stores.
+pub(super) fn tls_options(
+    section: &mut Section<'_>,
+    env: &dyn Strings,
+) -> Result<TlsOptions, ConfigError> {
+    let own = store(
+        section,
+        env,
+        ["cert-file", "key-store", "key-store-type"],
+        ["key-store-password", "key-store-password-file"],
+    )?;
+    let key = section.path("key-file")?;
+    let trust_store = store(
+        section,
+        env,
+        ["ca-file", "trust-store", "trust-store-type"],
+        ["trust-store-password", "trust-store-password-file"],
+    )?;
+    Ok(TlsOptions {
+        key_store: own.map(|store| Store { key_path: key, ..store }),
+        alias: section.text("key-alias")?.map(str::to_owned),
+        trust_store,
+        protocols: section.texts("protocols")?,
+        ciphers: section.texts("ciphers")?,
+        mutual: false,
+    })
+}
+
+fn store(
+    section: &mut Section<'_>,
+    env: &dyn Strings,
+    [pem, path, kind]: [&'static str; 3],
+    [password, password_file]: [&'static str; 2],
+) -> Result<Option<Store>, ConfigError> {
+    let node = section.node(path);
+    let (pem, path) = (section.path(pem)?, section.path(path)?);
+    let kind = section.text(kind)?.map(str::to_owned);
+    let password = section.secret(password, password_file, env)?;
+    match (pem, path, node) {
+        (Some(_), Some(_), Some(node)) => {
+            Err(section.refused(node, "a PEM file and a key store exclude each other"))
+        }
+        (Some(path), ..) => Ok(Some(Store { path, type_name: Some("PEM".to_owned()), ..Store::default() })),
+        (None, Some(path), _) => {
+            Ok(Some(Store { path, key_path: None, type_name: kind, password }))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -130,6 +130,18 @@ impl<'a> Section<'a> {
         ConfigError::new(place, Some(&self.key(key)), node.what(), expected)
     }
 
+    /// As [`Section::wrong`], with what was found.
+    pub(crate) fn wrong_text(
+        &self,
+        key: &str,
+        node: &Node,
+        found: &str,
+        expected: &str,
+    ) -> ConfigError {
+        let place = Place::File(self.file.to_owned(), Some(node.line));
+        ConfigError::new(place, Some(&self.key(key)), found, expected)
+    }
+
     /// A sentence about this section.
     pub(crate) fn refused(&self, node: &Node, message: &str) -> ConfigError {
         let place = Place::File(self.file.to_owned(), Some(node.line));

@@ -63,7 +63,7 @@ pub(super) fn readings(
     counters: &Counters,
     series: &[u64; 4],
     process: &Process,
-) -> impl Iterator<Item = Reading> {
+) -> Vec<Reading> {
     let sum = |transport: Transport, read: fn(&ListenerCounters) -> u64| {
         let listeners = counters.listeners.iter();
         let of_kind = listeners.filter(|listener| listener.transport == transport);
@@ -117,5 +117,5 @@ pub(super) fn readings(
         single(number(counters.cache.gets)),
         single(number(counters.cache.hits)),
     ];
-    METRICS.into_iter().zip(values)
+    METRICS.into_iter().zip(values).collect()
 }

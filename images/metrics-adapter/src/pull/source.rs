@@ -4,11 +4,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::config::{PullLimits, PulledConfig, PulledKind};
+use crate::config::{self, PullLimits, PulledConfig, PulledKind};
 use crate::exposition::Family;
+use crate::jmx::attach::{self, Selector};
 use crate::jmx::collector::Collector;
+use crate::jmx::session::Target;
 use crate::jolokia::Jolokia;
 use crate::json::Json;
+use crate::rules::JmxConfig;
+use crate::rules::config::Address;
 
 /// What a scrape has read.
 #[derive(Debug, Default)]
@@ -23,10 +27,19 @@ pub struct Scraped {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(pub String);
 
+/// A JVM that is looked for among the processes, until it is found and as often as it goes.
+#[derive(Debug)]
+pub(super) struct Attached {
+    process: Selector,
+    rules: JmxConfig,
+    collector: Option<Collector>,
+}
+
 /// A way to ask.
 #[derive(Debug)]
 pub(super) enum Source {
     Jmx(Arc<Mutex<Collector>>),
+    Attach(Arc<Mutex<Attached>>),
     Jolokia(Arc<Jolokia>),
     Json(Arc<Json>),
 }
@@ -50,7 +63,14 @@ impl Source {
                 let collector = Collector::new(target.clone(), rules.as_ref().clone());
                 Self::Jmx(Arc::new(Mutex::new(collector)))
             }
-            PulledKind::Attach { .. } => anyhow::bail!("attach is not built in"),
+            PulledKind::Attach { process, rules } => {
+                let attached = Attached {
+                    process: process.clone(),
+                    rules: rules.as_ref().clone(),
+                    collector: None,
+                };
+                Self::Attach(Arc::new(Mutex::new(attached)))
+            }
             PulledKind::Jolokia { remote, rules } => {
                 Self::Jolokia(Arc::new(Jolokia::new(remote, rules, limits.body_bytes_max)?))
             }
@@ -69,15 +89,18 @@ impl Source {
         match self {
             Self::Jmx(collector) => {
                 let collector = Arc::clone(collector);
-                let scrape = move || {
+                blocking(move || {
                     let mut collector = collector.lock().unwrap_or_else(PoisonError::into_inner);
-                    collector.scrape(end)
-                };
-                let result = tokio::task::spawn_blocking(scrape).await;
-                let families = result
-                    .map_err(|error| Failure(format!("the scrape broke off: {error}")))?
-                    .map_err(|error| Failure(error.to_string()))?;
-                Ok(Scraped { families, cached_beans: 0 })
+                    read(&mut collector, end)
+                })
+                .await
+            }
+            Self::Attach(attached) => {
+                let attached = Arc::clone(attached);
+                blocking(move || {
+                    attached.lock().unwrap_or_else(PoisonError::into_inner).scrape(end)
+                })
+                .await
             }
             Self::Jolokia(jolokia) => {
                 let scrape = jolokia.scrape();
@@ -92,17 +115,77 @@ impl Source {
         }
     }
 
+    /// A scrape under way keeps the connection alive by itself, and a heartbeat that broke off
+    /// shows with the next scrape.
     pub(super) async fn heartbeat(&self, end: Instant) {
-        if let Self::Jmx(collector) = self {
-            let collector = Arc::clone(collector);
-            let beat = move || {
-                // A scrape under way keeps the connection alive by itself.
-                if let Ok(mut collector) = collector.try_lock() {
-                    collector.heartbeat(end);
-                }
-            };
-            // A heartbeat that broke off shows with the next scrape.
-            let _ = tokio::task::spawn_blocking(beat).await;
-        }
+        let beat: Box<dyn FnOnce() + Send> = match self {
+            Self::Jmx(collector) => {
+                let collector = Arc::clone(collector);
+                Box::new(move || {
+                    if let Ok(mut collector) = collector.try_lock() {
+                        collector.heartbeat(end);
+                    }
+                })
+            }
+            Self::Attach(attached) => {
+                let attached = Arc::clone(attached);
+                Box::new(move || {
+                    if let Ok(mut attached) = attached.try_lock()
+                        && let Some(collector) = &mut attached.collector
+                    {
+                        collector.heartbeat(end);
+                    }
+                })
+            }
+            Self::Jolokia(_) | Self::Json(_) => return,
+        };
+        let _ = tokio::task::spawn_blocking(beat).await;
+    }
+}
+
+/// Runs what blocks on a thread that may.
+async fn blocking(
+    scrape: impl FnOnce() -> Result<Scraped, Failure> + Send + 'static,
+) -> Result<Scraped, Failure> {
+    let result = tokio::task::spawn_blocking(scrape).await;
+    result.map_err(|error| Failure(format!("the scrape broke off: {error}")))?
+}
+
+fn read(collector: &mut Collector, end: Instant) -> Result<Scraped, Failure> {
+    let families = collector.scrape(end).map_err(|error| Failure(error.to_string()))?;
+    Ok(Scraped { families, cached_beans: 0 })
+}
+
+// === impl Attached ===
+
+impl Attached {
+    /// A JVM that does not answer is looked for again with the next scrape: it may be another one.
+    fn scrape(&mut self, end: Instant) -> Result<Scraped, Failure> {
+        let mut collector = match self.collector.take() {
+            Some(collector) => collector,
+            None => Collector::new(self.find(end)?, self.rules.clone()),
+        };
+        let scraped = read(&mut collector, end)?;
+        self.collector = Some(collector);
+        Ok(scraped)
+    }
+
+    fn find(&self, end: Instant) -> Result<Target, Failure> {
+        let found = attach::attach(&self.process, end);
+        let url = found.map_err(|error| Failure(error.to_string()))?.url;
+        let Ok(Address::Stub(stub)) = Address::from_url(&url) else {
+            return Err(Failure(format!("{url} is not the address of a local agent")));
+        };
+        let stub = config::decode(&stub).ok_or_else(|| Failure("the stub is none".to_owned()))?;
+        Ok(Target {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            bound: String::new(),
+            credentials: None,
+            registry_tls: false,
+            tls: None,
+            stub: Some(stub),
+            advertised_host: false,
+        })
     }
 }
