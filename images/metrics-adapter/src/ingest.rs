@@ -22,7 +22,6 @@ mod cache;
 mod core;
 mod counters;
 mod framing;
-mod number;
 mod reader;
 mod receive;
 mod relay;
