@@ -26,6 +26,7 @@ mod reader;
 mod receive;
 mod relay;
 mod sockets;
+mod streams;
 #[cfg(test)]
 mod tests;
 

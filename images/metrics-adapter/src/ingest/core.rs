@@ -155,6 +155,11 @@ impl Core {
         self.expired = counters.expired;
     }
 
+    /// Counts a batch of datagrams.
+    pub(super) fn begin(&mut self) {
+        self.counters.batches += 1;
+    }
+
     /// What it has counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
