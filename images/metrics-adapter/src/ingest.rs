@@ -22,11 +22,11 @@ mod cache;
 mod core;
 mod counters;
 mod framing;
-mod number;
 mod reader;
 mod receive;
 mod relay;
 mod sockets;
+mod streams;
 #[cfg(test)]
 mod tests;
 

@@ -36,8 +36,6 @@ pub(super) struct Effect {
     pub(super) mapped: bool,
     /// It has at least one label.
     pub(super) tagged: bool,
-    /// Bad tags of the line.
-    pub(super) tag_errors: u16,
 }
 
 /// Where the values of a line go.

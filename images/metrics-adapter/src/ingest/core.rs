@@ -11,8 +11,7 @@ use memchr::memchr;
 
 use super::cache::{Cache, Effect, Key, Target};
 use super::counters::{CacheCounters, Counters, EventKind};
-use super::number;
-use crate::line::{self, Action, Dialects, Reason, Repeat, Sample, Sink};
+use crate::line::{self, Action, Dialects, Reason, Repeat, Sample, Sink, Tag};
 use crate::mapping::{self, Mapping, MetricType, Observer};
 use crate::registry::{Refused, Registry, Seconds, SeriesId, Shape, Spec};
 
@@ -32,17 +31,10 @@ pub struct Core {
     mapping: Arc<Mapping>,
     cache: Cache,
     counters: Counters,
-    /// Values of one line, kept for its memory.
-    values: Vec<Value>,
+    /// What the values of one line do; kept for its memory.
+    changes: Vec<Change>,
     /// As of the last sweep.
     expired: u64,
-}
-
-/// One value of a line that has been seen before.
-#[derive(Clone, Copy, Debug)]
-struct Value {
-    number: f64,
-    signed: bool,
 }
 
 /// What became of a line that has been seen before.
@@ -63,11 +55,8 @@ struct Take<'a> {
     now: Seconds,
     /// What the samples had in common, were they repeated.
     taken: Option<Taken>,
-    /// Something was refused.
+    /// A sample came to nothing.
     refused: bool,
-    tag_errors: u16,
-    /// Factor errors that were counted as samples, and might be the sample that follows.
-    doubtful: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,12 +69,22 @@ struct Taken {
 
 /// What a sample does to its series, scaled.
 #[derive(Clone, Copy, Debug)]
-enum Change<'a> {
+enum Change {
     Add(f64),
     Set(f64),
     Shift(f64),
     Observe(f64, f64),
-    Insert(&'a str),
+    /// The text of the sample is a member.
+    Insert,
+}
+
+/// Why there is no [`Change`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Impossible {
+    /// A counter would go down.
+    Negative,
+    /// A sum would never recover from it.
+    NotFinite,
 }
 
 // === impl Core ===
@@ -99,7 +98,7 @@ impl Core {
             mapping,
             cache: Cache::new(cache_size),
             counters: Counters::default(),
-            values: Vec::new(),
+            changes: Vec::new(),
             expired: 0,
         }
     }
@@ -156,6 +155,11 @@ impl Core {
         self.expired = counters.expired;
     }
 
+    /// Counts a batch of datagrams.
+    pub(super) fn begin(&mut self) {
+        self.counters.batches += 1;
+    }
+
     /// What it has counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -178,22 +182,22 @@ impl Core {
         values: &[u8],
         now: Seconds,
     ) -> Replay {
-        let Some(number) = number::short(values) else {
-            return self.replay_packed(registry, effect, values, now);
+        let change = match effect.repeat.action(values) {
+            Ok(action) => Change::new(action, effect.scale),
+            Err(_) => return self.replay_packed(registry, effect, values, now),
         };
-        let value = Value { number, signed: is_signed(values) };
         if let Target::Series(id) = effect.target {
-            match apply(registry, id, effect, value, now) {
-                Applied::Yes => {}
-                Applied::Gone => return Replay::Stale,
-                Applied::No => return Replay::Unclear,
+            match change {
+                Err(_) => return Replay::Unclear,
+                Ok(change) if change.apply("", registry, id, now) => {}
+                Ok(_) => return Replay::Stale,
             }
         }
         self.count(effect, 1);
         Replay::Done
     }
 
-    /// The same for several values, and for one that is long.
+    /// The same for several values: all or nothing, so that the parser finds the line as it came.
     #[cold]
     fn replay_packed(
         &mut self,
@@ -202,27 +206,22 @@ impl Core {
         values: &[u8],
         now: Seconds,
     ) -> Replay {
-        self.values.clear();
+        self.changes.clear();
         for text in values.split(|&byte| byte == b':') {
-            let number = number::short(text).or_else(|| line::number(text));
-            match number.filter(|number| number.is_finite()) {
-                Some(number) => self.values.push(Value { number, signed: is_signed(text) }),
-                None => return Replay::Unclear,
+            match effect.repeat.action(text).map(|action| Change::new(action, effect.scale)) {
+                Ok(Ok(change)) => self.changes.push(change),
+                Ok(Err(_)) | Err(_) => return Replay::Unclear,
             }
         }
         if let Target::Series(id) = effect.target {
-            // All or nothing: the parser is to find the line as it came.
             if !registry.is_live(id) {
                 return Replay::Stale;
             }
-            if !self.values.iter().all(|&value| change(effect, value).is_some()) {
-                return Replay::Unclear;
-            }
-            for &value in &self.values {
-                apply(registry, id, effect, value, now);
+            for change in &self.changes {
+                change.apply("", registry, id, now);
             }
         }
-        self.count(effect, self.values.len() as u64);
+        self.count(effect, self.changes.len() as u64);
         Replay::Done
     }
 
@@ -231,7 +230,6 @@ impl Core {
     fn count(&mut self, effect: &Effect, samples: u64) {
         let counters = &mut self.counters;
         counters.samples += samples;
-        counters.tag_errors += u64::from(effect.tag_errors);
         counters.tags += samples * u64::from(effect.tagged);
         if effect.target == Target::Dropped {
             counters.events_dropped += samples;
@@ -256,25 +254,24 @@ impl Core {
             now,
             taken: None,
             refused: false,
-            tag_errors: 0,
-            doubtful: false,
         };
         let repeat = line::parse(line, self.dialects, &mut take);
         if take.refused || repeat == Repeat::Never {
             return None;
         }
-        let (Taken { target, scale, mapped, tagged }, tag_errors) = (take.taken?, take.tag_errors);
-        Some(Effect { repeat, target, scale, mapped, tagged, tag_errors })
+        let Taken { target, scale, mapped, tagged } = take.taken?;
+        Some(Effect { repeat, target, scale, mapped, tagged })
     }
 }
 
 // === impl Take ===
 
 impl Sink for Take<'_> {
+    fn received(&mut self) {
+        self.counters.samples += 1;
+    }
+
     fn sample(&mut self, sample: &Sample<'_>) {
-        if !std::mem::take(&mut self.doubtful) {
-            self.counters.samples += 1;
-        }
         let kind = match sample.action {
             Action::Count { .. } => EventKind::Counter,
             Action::Set { .. } | Action::Shift { .. } => EventKind::Gauge,
@@ -287,42 +284,26 @@ impl Sink for Take<'_> {
 
     fn refused(&mut self, reason: Reason) {
         self.counters.refused(reason);
-        self.refused = true;
-        match reason {
-            Reason::MalformedLine
-            | Reason::MixedTaggingStyles
-            | Reason::NotEnoughParts
-            | Reason::InvalidExtendedAggregateType => {}
-            Reason::MalformedComponent
-            | Reason::MalformedValue
-            | Reason::MalformedContainerId
-            | Reason::IllegalEvent
-            | Reason::NotFinite => self.counters.samples += 1,
-            Reason::InvalidSampleFactor => {
-                self.counters.samples += 1;
-                self.doubtful = true;
-            }
-        }
     }
 
     fn tag(&mut self, good: bool) {
-        if !good {
+        if good {
+            self.counters.tags += 1;
+        } else {
             self.counters.tag_errors += 1;
-            self.tag_errors = self.tag_errors.saturating_add(1);
         }
     }
 
     fn event(&mut self) {
-        self.counters.samples += 1;
         self.counters.events[EventKind::Event as usize] += 1;
     }
 
     /// A gauge named after the check, with its status as value and its tags as labels.
-    fn check(&mut self, name: &str, status: u8, tags: &[(String, &str)]) {
-        self.counters.samples += 1;
+    fn check(&mut self, name: &str, status: u8, tags: &[Tag<'_>]) {
         let action = Action::Set { value: f64::from(status) };
-        // A check is never repeated from memory.
-        let _ = self.event(EventKind::Check, &Sample { name, action, text: "", tags });
+        let sample = Sample { name, action, text: "", tags, again: false };
+        // A check is never repeated from memory, so that nothing needs to be kept.
+        let _ = self.event(EventKind::Check, &sample);
     }
 }
 
@@ -330,7 +311,6 @@ impl Take<'_> {
     /// Maps an event and gives it to its series. `None` when it came to nothing.
     fn event(&mut self, kind: EventKind, sample: &Sample<'_>) -> Option<Taken> {
         let tagged = !sample.tags.is_empty();
-        self.counters.tags += u64::from(tagged);
         let metric_type = match kind {
             EventKind::Counter => MetricType::Counter,
             EventKind::Observer => MetricType::Observer,
@@ -360,7 +340,17 @@ impl Take<'_> {
                 (line::escape(&found.name), &found.labels[..], true)
             }
         };
-        let change = self.scaled(sample, scale)?;
+        let change = match Change::new(sample.action, scale) {
+            Ok(change) => change,
+            Err(Impossible::Negative) => {
+                self.counters.illegal_negative_counter += 1;
+                return None;
+            }
+            Err(Impossible::NotFinite) => {
+                self.counters.refused(Reason::NotFinite);
+                return None;
+            }
+        };
         let labels = merge(sample.tags, labels, settings.honor_labels);
         let spec = Spec {
             name: &name,
@@ -370,35 +360,15 @@ impl Take<'_> {
                 (Change::Set(_) | Change::Shift(_), _) => Shape::Gauge,
                 (Change::Observe(..), Observer::Summary) => Shape::Summary(&settings.summary),
                 (Change::Observe(..), Observer::Histogram) => Shape::Histogram(&settings.histogram),
-                (Change::Insert(_), _) => Shape::Set,
+                (Change::Insert, _) => Shape::Set,
             },
             labels: &labels,
             ttl: settings.ttl,
         };
         let id = self.intern(kind, &spec)?;
-        change.apply(self.registry, id, self.now);
+        change.apply(sample.text, self.registry, id, self.now);
         self.counters.events[kind as usize] += 1;
         Some(Taken { target: Target::Series(id), scale, mapped, tagged })
-    }
-
-    /// What a sample does, unless it may not.
-    fn scaled<'s>(&mut self, sample: &Sample<'s>, scale: f64) -> Option<Change<'s>> {
-        let change = match sample.action {
-            Action::Count { value } => Change::Add(value * scale),
-            Action::Set { value } => Change::Set(value * scale),
-            Action::Shift { value } => Change::Shift(value * scale),
-            Action::Observe { value, weight } => Change::Observe(value * scale, weight),
-            Action::Insert => Change::Insert(sample.text),
-        };
-        if matches!(change, Change::Add(amount) if amount < 0.0) {
-            self.counters.illegal_negative_counter += 1;
-            return None;
-        }
-        if !change.is_lasting() {
-            self.counters.refused(Reason::NotFinite);
-            return None;
-        }
-        Some(change)
     }
 
     fn intern(&mut self, kind: EventKind, spec: &Spec<'_>) -> Option<SeriesId> {
@@ -419,67 +389,32 @@ impl Take<'_> {
 
 // === impl Change ===
 
-impl Change<'_> {
-    /// Whether what it leaves behind can be changed again: NaN and infinities stay in a sum.
-    fn is_lasting(self) -> bool {
-        match self {
-            Self::Add(by) | Self::Shift(by) => by.is_finite(),
-            Self::Observe(value, weight) => value.is_finite() && weight.is_finite(),
-            Self::Set(_) | Self::Insert(_) => true,
-        }
+impl Change {
+    #[inline]
+    fn new(action: Action, scale: f64) -> Result<Self, Impossible> {
+        let finite =
+            |value: f64| if value.is_finite() { Ok(value) } else { Err(Impossible::NotFinite) };
+        Ok(match action {
+            Action::Count { value } if value * scale < 0.0 => return Err(Impossible::Negative),
+            Action::Count { value } => Self::Add(finite(value * scale)?),
+            Action::Set { value } => Self::Set(value * scale),
+            Action::Shift { value } => Self::Shift(value * scale),
+            Action::Observe { value, weight } => Self::Observe(finite(value * scale)?, weight),
+            Action::Insert => Self::Insert,
+        })
     }
 
+    /// False when the series has gone.
     #[inline]
-    fn apply(self, registry: &mut Registry, id: SeriesId, now: Seconds) -> bool {
+    fn apply(self, text: &str, registry: &mut Registry, id: SeriesId, now: Seconds) -> bool {
         match self {
             Self::Add(amount) => registry.add(id, amount, now),
             Self::Set(value) => registry.set(id, value, now),
             Self::Shift(by) => registry.shift(id, by, now),
             Self::Observe(value, weight) => registry.observe(id, value, weight, now),
-            Self::Insert(member) => registry.insert(id, member.as_bytes(), now),
+            Self::Insert => registry.insert(id, text.as_bytes(), now),
         }
     }
-}
-
-/// What became of one value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Applied {
-    Yes,
-    /// It is for the parser to refuse.
-    No,
-    Gone,
-}
-
-#[inline]
-fn apply(
-    registry: &mut Registry,
-    id: SeriesId,
-    effect: &Effect,
-    value: Value,
-    now: Seconds,
-) -> Applied {
-    match change(effect, value) {
-        None => Applied::No,
-        Some(change) if change.apply(registry, id, now) => Applied::Yes,
-        Some(_) => Applied::Gone,
-    }
-}
-
-/// What a value does; `None` when it may not do that.
-#[inline]
-fn change(effect: &Effect, value: Value) -> Option<Change<'static>> {
-    let scale = effect.scale;
-    let change = match effect.repeat {
-        Repeat::Never => return None,
-        Repeat::Count { factor } => Change::Add(value.number * factor * scale),
-        Repeat::Gauge if value.signed => Change::Shift(value.number * scale),
-        Repeat::Gauge => Change::Set(value.number * scale),
-        Repeat::Observe { scale: unit, weight } => {
-            Change::Observe(value.number * unit * scale, weight)
-        }
-    };
-    let allowed = change.is_lasting() && !matches!(change, Change::Add(amount) if amount < 0.0);
-    allowed.then_some(change)
 }
 
 /// The bytes that a line is known by, and its values.
@@ -490,21 +425,16 @@ fn cut(line: &[u8]) -> Option<(Key<'_>, &[u8])> {
     Some((Key { name: &line[..colon], rest: &line[bar..] }, &line[colon + 1..bar]))
 }
 
-#[inline]
-fn is_signed(text: &[u8]) -> bool {
-    matches!(text.first(), Some(b'+' | b'-'))
-}
-
 /// Of two labels with one name the registry takes the last.
 fn merge<'a>(
-    tags: &'a [(String, &'a str)],
+    tags: &'a [Tag<'a>],
     labels: &'a [(&'a str, String)],
     honor_labels: bool,
 ) -> Cow<'a, [(&'a str, &'a str)]> {
     if tags.is_empty() && labels.is_empty() {
         return Cow::Borrowed(&[]);
     }
-    let tags = tags.iter().map(|(name, value)| (name.as_str(), *value));
+    let tags = tags.iter().map(|(name, value)| (&**name, *value));
     let labels = labels.iter().map(|(name, value)| (*name, value.as_str()));
     Cow::Owned(if honor_labels {
         labels.chain(tags).collect()

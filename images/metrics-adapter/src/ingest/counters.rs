@@ -48,6 +48,8 @@ pub enum EventKind {
 /// Everything that the core has counted since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
+    /// Times the reader had something to take: datagrams of one call of the system, or a read.
+    pub batches: u64,
     /// Lines that were not empty.
     pub lines: u64,
     /// Samples in them, refused ones too.

@@ -1,28 +1,22 @@
 //! The thread: waits, reads, gives on.
 
-use std::io::{self, Read};
+use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 use nix::errno::Errno;
 
 use super::counters::Protocol;
-use super::framing::Framing;
 use super::receive::{BATCH, Slab};
 use super::relay::Relay;
 use super::sockets::{self, Connections, Counts, Datagrams};
+use super::streams::{Streams, Turn};
 use super::{Ingest, IngestConfig};
 
-/// Connections of all listeners together; more are closed at once.
-const CONNECTIONS_MAX: usize = 1024;
-/// Connections taken before others get their turn.
-const ACCEPT_BATCH: usize = 64;
-/// Bytes of one read of a stream.
-const STREAM_READ_BYTES: usize = 64 << 10;
 /// Time between two looks at what expires, waits or has been lost.
 const TICK: Duration = Duration::from_secs(1);
 /// Time for what is in the sockets, and then for what waits for relays, at the end.
@@ -43,44 +37,24 @@ pub(super) struct Reader {
     poll: Poll,
     waker: Arc<Waker>,
     datagrams: Vec<Datagrams>,
-    listeners: Vec<Connections>,
+    streams: Streams,
     relay: Relay,
-    connections: Vec<Option<Connection>>,
-    free: Vec<usize>,
     /// What may have something to read, in the order of the turns.
-    ready: std::collections::VecDeque<Token>,
-}
-
-/// One stream.
-#[derive(Debug)]
-struct Connection {
-    stream: TcpStream,
-    framing: Framing,
-    counts: Arc<Counts>,
-    /// It stands in the queue.
-    ready: bool,
+    ready: VecDeque<Token>,
 }
 
 /// Room for what is read; stays on the thread.
 struct Room {
     slab: Slab,
-    stream: Vec<u8>,
     /// The sockets that have not been asked for their drops in this tick.
     ask_drops: Vec<bool>,
 }
 
-/// Whether a source may have more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    More,
-    Empty,
-}
-
-/// What ended a connection.
-enum Ended {
-    Well,
-    Failed,
-    LongLine,
+/// Says in the log that datagrams were lost, now and then.
+#[derive(Debug, Default)]
+struct Drops {
+    logged: u64,
+    quiet_ticks: u32,
 }
 
 // === impl Reader ===
@@ -138,11 +112,9 @@ impl Reader {
             poll,
             waker,
             datagrams,
-            listeners,
+            streams: Streams::new(listeners, CONNECTIONS),
             relay,
-            connections: Vec::new(),
-            free: Vec::new(),
-            ready: std::collections::VecDeque::new(),
+            ready: VecDeque::new(),
         })
     }
 
@@ -152,7 +124,10 @@ impl Reader {
 
     pub(super) fn counts(&self) -> Vec<Arc<Counts>> {
         let datagrams = self.datagrams.iter().map(|socket| &socket.counts);
-        datagrams.chain(self.listeners.iter().map(|socket| &socket.counts)).cloned().collect()
+        datagrams
+            .chain(self.streams.listeners.iter().map(|socket| &socket.counts))
+            .cloned()
+            .collect()
     }
 
     pub(super) fn relay_counts(&self) -> Vec<Arc<super::relay::Counts>> {
@@ -161,11 +136,7 @@ impl Reader {
 
     /// Reads until the end is asked for, and then what is there already.
     pub(super) fn run(mut self, ingest: &Ingest, beat: &dyn Fn()) -> io::Result<()> {
-        let mut room = Room {
-            slab: Slab::new(),
-            stream: vec![0; STREAM_READ_BYTES],
-            ask_drops: vec![true; self.datagrams.len()],
-        };
+        let mut room = Room { slab: Slab::new(), ask_drops: vec![true; self.datagrams.len()] };
         let mut events = Events::with_capacity(256);
         let mut next_tick = Instant::now();
         let mut drops = Drops::default();
@@ -200,19 +171,11 @@ impl Reader {
     fn note(&mut self, event: &Event) {
         match event.token() {
             WAKER => self.relay.woken(),
-            token @ Token(CONNECTIONS..) => self.queue_connection(token),
+            token @ Token(CONNECTIONS..) => self.streams.queue(token, &mut self.ready),
             token @ Token(RELAYS..) => self.relay.ready(token),
             // There are few, and the queue has one place for each.
             token if !self.ready.contains(&token) => self.ready.push_back(token),
             _ => {}
-        }
-    }
-
-    fn queue_connection(&mut self, token: Token) {
-        if let Some(Some(connection)) = self.connections.get_mut(token.0 - CONNECTIONS)
-            && !std::mem::replace(&mut connection.ready, true)
-        {
-            self.ready.push_back(token);
         }
     }
 
@@ -221,11 +184,14 @@ impl Reader {
         for _ in 0..self.ready.len() {
             let Some(token) = self.ready.pop_front() else { return };
             let turn = match token.0 {
-                CONNECTIONS.. => self.read_connection(ingest, room, token.0 - CONNECTIONS),
+                CONNECTIONS.. => self.streams.read(token, ingest, &mut self.relay),
                 token if token <= self.datagrams.len() => {
                     self.read_datagrams(ingest, room, token - 1)
                 }
-                token => self.accept(token - 1 - self.datagrams.len()),
+                token => {
+                    let index = token - 1 - self.datagrams.len();
+                    self.streams.accept(index, self.poll.registry(), &mut self.ready)
+                }
             };
             if turn == Turn::More {
                 self.ready.push_back(token);
@@ -250,6 +216,7 @@ impl Reader {
         }
         let mut bytes = 0;
         let mut locked = ingest.lock();
+        locked.core.begin();
         for index in 0..received.count {
             let (mut datagram, truncated) = room.slab.get(index);
             bytes += datagram.len();
@@ -272,96 +239,12 @@ impl Reader {
         if received.count == BATCH { Turn::More } else { Turn::Empty }
     }
 
-    fn accept(&mut self, index: usize) -> Turn {
-        let Some(listener) = self.listeners.get(index) else { return Turn::Empty };
-        for _ in 0..ACCEPT_BATCH {
-            let mut stream = match listener.socket.accept() {
-                Ok((stream, _)) => stream,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Empty,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    // Out of descriptors, perhaps: the next tick tries again.
-                    listener.counts.connection_errors.add(1);
-                    tracing::debug!(%error, "accepting failed");
-                    return Turn::Empty;
-                }
-            };
-            let open = self.connections.len() - self.free.len();
-            if open >= CONNECTIONS_MAX {
-                listener.counts.connections_refused.add(1);
-                continue;
-            }
-            let slot = self.free.pop().unwrap_or_else(|| {
-                self.connections.push(None);
-                self.connections.len() - 1
-            });
-            let token = Token(CONNECTIONS + slot);
-            let registry = self.poll.registry();
-            if registry.register(&mut stream, token, Interest::READABLE).is_err() {
-                listener.counts.connection_errors.add(1);
-                self.free.push(slot);
-                continue;
-            }
-            // A peer that has gone without a word must not keep its place for ever.
-            let _ = socket2::SockRef::from(&stream).set_keepalive(true);
-            let counts = Arc::clone(&listener.counts);
-            counts.connections.add(1);
-            counts.open.add(1);
-            let framing = Framing::default();
-            self.connections[slot] = Some(Connection { stream, framing, counts, ready: false });
-        }
-        Turn::More
-    }
-
-    fn read_connection(&mut self, ingest: &Ingest, room: &mut Room, slot: usize) -> Turn {
-        let Some(Some(connection)) = self.connections.get_mut(slot) else { return Turn::Empty };
-        let ended = match connection.stream.read(&mut room.stream) {
-            Ok(0) => Ended::Well,
-            Ok(read) => {
-                let bytes = &room.stream[..read];
-                match connection.take(ingest, &mut self.relay, bytes) {
-                    Ok(()) => return Turn::More,
-                    Err(ended) => ended,
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Turn::More,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                connection.ready = false;
-                return Turn::Empty;
-            }
-            Err(_) => Ended::Failed,
-        };
-        self.close(ingest, slot, &ended);
-        Turn::Empty
-    }
-
-    /// Closes a connection; what has no line feed yet is its last line.
-    fn close(&mut self, ingest: &Ingest, slot: usize, ended: &Ended) {
-        let Some(connection) = self.connections.get_mut(slot).and_then(Option::take) else {
-            return;
-        };
-        self.free.push(slot);
-        let Connection { framing, counts, stream, .. } = connection;
-        drop(stream);
-        counts.open.set(counts.open.get() - 1);
-        match ended {
-            Ended::LongLine => counts.long_lines.add(1),
-            Ended::Failed => counts.connection_errors.add(1),
-            Ended::Well => framing.finish(|line| {
-                ingest.lock().take(counts.protocol, line);
-                if counts.protocol == Protocol::Statsd {
-                    self.relay.lines(line);
-                }
-            }),
-        }
-    }
-
     /// What is due every second.
     fn tick(&mut self, ingest: &Ingest) {
         ingest.lock().sweep();
         self.relay.tick();
         // One that could not take a connection for want of descriptors hears of it no more.
-        for index in 0..self.listeners.len() {
+        for index in 0..self.streams.listeners.len() {
             let token = Token(WAKER.0 + 1 + self.datagrams.len() + index);
             if !self.ready.contains(&token) {
                 self.ready.push_back(token);
@@ -379,20 +262,13 @@ impl Reader {
     ) -> io::Result<()> {
         let until = Instant::now() + DRAIN;
         self.ready.clear();
-        self.ready.extend((1..=self.datagrams.len()).map(Token));
-        for (slot, connection) in self.connections.iter_mut().enumerate() {
-            if let Some(connection) = connection {
-                connection.ready = true;
-                self.ready.push_back(Token(CONNECTIONS + slot));
-            }
-        }
+        self.ready.extend((1..=self.datagrams.len() + self.streams.listeners.len()).map(Token));
+        self.streams.queue_all(&mut self.ready);
         while !self.ready.is_empty() && Instant::now() < until {
             beat();
             self.turn(ingest, room);
         }
-        for slot in 0..self.connections.len() {
-            self.close(ingest, slot, &Ended::Well);
-        }
+        self.streams.close_all(ingest, &mut self.relay);
         sockets::read_kernel_drops(self.datagrams.iter().map(|socket| &*socket.counts));
         self.relay.flush();
         let until = Instant::now() + DRAIN;
@@ -402,31 +278,6 @@ impl Reader {
         }
         Ok(())
     }
-}
-
-// === impl Connection ===
-
-impl Connection {
-    fn take(&mut self, ingest: &Ingest, relay: &mut Relay, bytes: &[u8]) -> Result<(), Ended> {
-        let counts = &self.counts;
-        counts.packets.add(1);
-        counts.bytes.add(bytes.len() as u64);
-        let mut locked = ingest.lock();
-        let framed = self.framing.read(bytes, |lines| {
-            locked.take(counts.protocol, lines);
-            if counts.protocol == Protocol::Statsd && !relay.is_empty() {
-                relay.lines(lines);
-            }
-        });
-        framed.map_err(|_| Ended::LongLine)
-    }
-}
-
-/// Says in the log that datagrams were lost, now and then.
-#[derive(Debug, Default)]
-struct Drops {
-    logged: u64,
-    quiet_ticks: u32,
 }
 
 // === impl Drops ===
