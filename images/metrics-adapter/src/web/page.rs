@@ -44,22 +44,12 @@ impl Shown {
         }
         let codings = headers.get_all(header::ACCEPT_ENCODING).iter();
         let gzip = codings.filter_map(|value| value.to_str().ok()).any(takes_gzip);
-        Self { format: negotiate(&accept), gzip }
+        Self { format: Format::negotiate(&accept), gzip }
     }
 
     pub(super) fn content_type(self) -> &'static str {
-        content_type(self.format)
+        self.format.content_type()
     }
-}
-
-fn negotiate(accept: &str) -> Format {
-    let _ = accept;
-    Format::Text
-}
-
-fn content_type(format: Format) -> &'static str {
-    let _ = format;
-    "text/plain; version=0.0.4; charset=utf-8"
 }
 
 /// Whether one value of `Accept-Encoding` takes gzip.
