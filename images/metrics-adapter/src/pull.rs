@@ -6,6 +6,7 @@
 
 mod answer;
 mod probes;
+mod remote;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::exposition::Family;
 pub use answer::{Answer, merge};
 pub use probes::{ProbeError, Probes};
 pub use source::{Failure, Scraped};
+pub(crate) use remote::Asked;
 use source::Source;
 
 /// How often an idle connection is kept alive: well below the minute at which a JDK's client does
