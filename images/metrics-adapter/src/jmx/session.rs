@@ -15,7 +15,7 @@ pub(crate) mod fake;
 mod info;
 mod login;
 mod memory;
-mod methods;
+pub(crate) mod methods;
 mod pipeline;
 mod stream;
 #[cfg(test)]

@@ -32,6 +32,15 @@ struct Bean {
     stale: bool,
 }
 
+/// What an answer says of its bean.
+#[derive(Debug, Default)]
+struct Answered {
+    /// Attributes in it.
+    count: usize,
+    /// Some of them are of no use and will not be asked for again.
+    learnt: bool,
+}
+
 // === impl Beans ===
 
 impl Beans {
@@ -119,8 +128,7 @@ impl Beans {
                 wanted.push(Wanted { name, attributes: &bean.wanted });
             }
         }
-        // By index: attributes in the answer, and whether something was learnt.
-        let mut answered: Vec<Option<(usize, bool)>> = vec![None; wanted.len()];
+        let mut answered: Vec<Answered> = wanted.iter().map(|_| Answered::default()).collect();
         session.values(&wanted, deadline, &mut |index, answer| {
             let Ok(values) = answer else { return };
             let bean: &Bean = beans[index];
@@ -136,26 +144,21 @@ impl Beans {
             }
             let name = wanted[index].name;
             each(name, &attributes);
-            answered[index] = Some((values.len(), selection.learn(name, &attributes)));
+            let learnt = selection.learn(name, &attributes);
+            answered[index] = Answered { count: values.len(), learnt };
         })?;
-        let outcome: Vec<_> = wanted.iter().map(|bean| bean.name.clone()).zip(answered).collect();
-        self.take(outcome, selection);
-        Ok(())
-    }
-
-    /// What answers say of their beans.
-    fn take(&mut self, outcome: Vec<(ObjectName, Option<(usize, bool)>)>, selection: &Selection) {
-        for (name, answered) in outcome {
+        let names: Vec<ObjectName> = wanted.iter().map(|bean| bean.name.clone()).collect();
+        for (name, Answered { count, learnt }) in names.into_iter().zip(answered) {
             let Some(bean) = self.known.get_mut(&name) else { continue };
-            let count = answered.map_or(0, |(count, _)| count);
             // A bean that went and came back has other attributes, or none that answer.
             bean.stale = bean.answered.is_some_and(|before| before != count);
             bean.answered = Some(count);
-            if let Some((_, true)) = answered {
+            if learnt {
                 bean.select(&name, selection);
                 bean.answered = None;
             }
         }
+        Ok(())
     }
 
     /// Those whose attributes were asked for longest ago.

@@ -80,6 +80,7 @@ impl Fake {
         connection: usize,
         behaviour: &Behaviour,
     ) -> Result<(), Box<dyn std::error::Error>> {
+        stream.set_nodelay(true)?;
         let mut out = stream.try_clone()?;
         let mut input = Input::new(stream);
         let _: [u8; 7] = input.array()?;
