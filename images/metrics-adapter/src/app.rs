@@ -11,6 +11,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use clap::FromArgMatches;
 use management::settings::{LogFormat, ProcessEnvironment, Source};
 use management::{
     Builder, Critical, Drain, Effective, Endpoint, Handle, Loaded, Problem, Shared, Signal, State,
@@ -20,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tracing::{debug, info, warn};
 
-use crate::config::{self, Args, Config, JmxArgs, Request, StatsdArgs};
+use crate::config::{self, Args, CheckArgs, Config, JmxArgs, Request, StatsdArgs};
 use crate::ingest::Ingest;
 use crate::web::{self, Site};
 use crate::{IMAGE, docs, explain};
@@ -57,14 +58,15 @@ fn dispatch(mut loaded: Loaded<Args>) -> anyhow::Result<ExitCode> {
     {
         return management::docs::run(matches, docs::splice_all);
     }
-    let request = request(&mut loaded)?;
     if let Subcommand::Check(matches) = &loaded.subcommand {
-        let config = request.load(&ProcessEnvironment)?;
-        return match matches.get_flag("explain") {
-            true => explain::run(&config, matches.get_one::<String>("input").map(String::as_str)),
+        let check = CheckArgs::from_arg_matches(matches)?;
+        let config = checked(&loaded, &check).load(&ProcessEnvironment)?;
+        return match check.explain {
+            true => explain::run(&config, &check),
             false => explain::summary(&config),
         };
     }
+    let request = request(&mut loaded)?;
     let config = request.load(&ProcessEnvironment)?;
     match request.check_only() {
         true => explain::summary(&config),
@@ -72,9 +74,18 @@ fn dispatch(mut loaded: Loaded<Args>) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// What `check` looks at: the file of an original, or what would be run.
+fn checked(loaded: &Loaded<Args>, check: &CheckArgs) -> Request {
+    let args = loaded.args.clone();
+    match (&check.mapping, &check.rules) {
+        (Some(mapping), _) => Request::mapping(args, mapping),
+        (None, Some(rules)) => Request::rules(args, rules),
+        (None, None) => Request::Own { args, file: loaded.shared.config.clone() },
+    }
+}
+
 /// The command line as a request; log flags of the original's go to our own.
 fn request(loaded: &mut Loaded<Args>) -> anyhow::Result<Request> {
-    use clap::FromArgMatches;
     let args = loaded.args.clone();
     let Subcommand::Other(name, matches) = &loaded.subcommand else {
         return Ok(Request::Own { args, file: loaded.shared.config.clone() });
@@ -224,6 +235,9 @@ impl Drain for Stop {
     fn close(&self) {
         if let Some(ingest) = &self.site.ingest {
             ingest.stop();
+        }
+        for pulled in &self.site.live().pulled {
+            pulled.close();
         }
     }
 

@@ -24,9 +24,8 @@ use management::{ConfigError, Place, Strings};
 use crate::ingest::IngestConfig;
 use crate::mapping::Mapping;
 use crate::registry::{Limits, Overflow};
-pub use args::{Args, JmxArgs, StatsdArgs, command, unlinked};
+pub use args::{Args, CheckArgs, JmxArgs, StatsdArgs, command, unlinked};
 pub use inputs::{JsonConfig, PulledConfig, PulledKind, Remote};
-pub(crate) use jmx::decode;
 pub use own::read_settings;
 pub use web::{AllowedTarget, Landing, ModuleConfig, WebConfig};
 
@@ -124,6 +123,20 @@ impl Request {
             Self::Statsd { args, statsd } => statsd::load(args, statsd),
             Self::Jmx { args, jmx } => jmx::load(args, jmx, env),
         }
+    }
+
+    /// What `statsd_exporter` would do with this mapping file.
+    #[must_use]
+    pub fn mapping(args: Args, path: &Path) -> Self {
+        let mut statsd = StatsdArgs::defaults();
+        statsd.mapping_config = path.display().to_string();
+        Self::Statsd { args, statsd: Box::new(statsd) }
+    }
+
+    /// What `jmx_exporter` would do with this rules file.
+    #[must_use]
+    pub fn rules(args: Args, path: &Path) -> Self {
+        Self::Jmx { args, jmx: JmxArgs { listen: "9404".to_owned(), file: path.to_owned() } }
     }
 
     /// Whether `--check-config` asked to end after the check.

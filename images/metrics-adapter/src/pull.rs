@@ -291,6 +291,13 @@ impl Pulled {
         });
     }
 
+    /// Ends its connection. Blocks for as long as a goodbye may take.
+    pub fn close(&self) {
+        if let Some(goodbye) = self.source.goodbye() {
+            goodbye();
+        }
+    }
+
     /// Whether nobody has asked for long; this counts as asking.
     fn is_idle(&self) -> bool {
         let mut state = self.state();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
-use clap::{Arg, ArgAction, Args as _, Command, ValueEnum};
+use clap::{Arg, ArgAction, Args as _, Command, FromArgMatches as _, ValueEnum};
 
 use crate::IMAGE;
 
@@ -183,6 +183,26 @@ pub struct JmxArgs {
     pub file: PathBuf,
 }
 
+/// Arguments of `check`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Show which rule each line, or each attribute of each bean, hits, and what comes of it
+    #[arg(long)]
+    pub explain: bool,
+    /// The pulled input that is explained; lines of statsd are if none is named
+    #[arg(long, value_name = "NAME", requires = "explain")]
+    pub input: Option<String>,
+    /// File with lines of statsd; standard input without
+    #[arg(long, value_name = "FILE", requires = "explain")]
+    pub lines: Option<PathBuf>,
+    /// Look at this mapping file of statsd_exporter, and at no configuration
+    #[arg(long, value_name = "FILE", conflicts_with = "rules")]
+    pub mapping: Option<PathBuf>,
+    /// Look at this rules file of jmx_exporter, and at no configuration
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+}
+
 /// Name, default and help of each switch.
 const SWITCHES: [(&str, bool, &str); 6] = [
     ("web.enable-lifecycle", false, "Take PUT and POST on /-/reload and /-/quit"),
@@ -200,19 +220,8 @@ pub fn command() -> Command {
     let statsd = StatsdArgs::augment_args(Command::new(STATSD).about(about));
     let about = "Take the command line of jmx_exporter (standalone)";
     let jmx = JmxArgs::augment_args(Command::new(JMX).about(about));
-    let explain = [
-        Arg::new("explain")
-            .long("explain")
-            .action(ArgAction::SetTrue)
-            .help("Show which rule each line of standard input, or each bean, hits"),
-        Arg::new("input")
-            .long("input")
-            .value_name("NAME")
-            .requires("explain")
-            .help("The input that is explained; by default the first"),
-    ];
     management::command::<Args>(&IMAGE)
-        .mut_subcommand("check", |check| check.args(explain))
+        .mut_subcommand("check", CheckArgs::augment_args)
         .subcommand(statsd.version(IMAGE.version))
         .subcommand(jmx.version(IMAGE.version))
         .subcommand(management::docs::subcommand())
@@ -261,6 +270,19 @@ impl ValueEnum for OverflowArg {
             Self::Fold => "fold",
             Self::Drop => "drop",
         }))
+    }
+}
+
+// === impl StatsdArgs ===
+
+impl StatsdArgs {
+    /// What nobody typed.
+    #[must_use]
+    pub fn defaults() -> Self {
+        let command = Self::augment_args(Command::new(STATSD));
+        let matches = command.try_get_matches_from([STATSD]);
+        let flags = matches.and_then(|matches| Self::from_arg_matches(&matches));
+        flags.expect("every flag has a default or is optional")
     }
 }
 

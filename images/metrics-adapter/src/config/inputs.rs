@@ -204,13 +204,14 @@ fn jmx_target(
 ) -> Result<Target, ConfigError> {
     let mut target = jmx::target(path, rules)?;
     if whom == Whom::Input {
-        let read = |text: &str| match Address::from_host_port(text).or(Address::from_url(text)) {
-            Ok(Address::Registry { host, port, bound }) => Some((host, port, bound)),
-            _ => None,
+        let read = |text: &str| {
+            let address = Address::from_host_port(text).or_else(|_| Address::from_url(text)).ok()?;
+            Target::from_address(&address).ok()
         };
         let expected = "HOST:PORT, or service:jmx:rmi:///jndi/rmi://HOST:PORT/jmxrmi";
-        if let Some((host, port, bound)) = section.value("target", expected, read)? {
-            target = Target { host, port, bound, stub: None, ..target };
+        if let Some(place) = section.value("target", expected, read)? {
+            let Target { host, port, bound, stub, .. } = place;
+            target = Target { host, port, bound, stub, ..target };
         } else if rules.address.is_none() {
             return Err(section.refused(node, "target is missing, expected HOST:PORT"));
         }

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use management::{ConfigError, Place, Strings};
 
 use super::args::{Args, JmxArgs};
@@ -15,7 +13,7 @@ use crate::jmx::session::Target;
 use crate::keystore::{KeystoreError, NameCheck, Store, TlsOptions};
 use crate::rules::JmxConfig;
 use crate::rules::config::{
-    Address, BasicAuthentication, HashFunction, JmxTls, Naming, PasswordCheck, StoreFile,
+    BasicAuthentication, HashFunction, JmxTls, Naming, PasswordCheck, StoreFile,
 };
 use crate::web::auth::{Algorithm, Hash, User};
 
@@ -92,34 +90,13 @@ pub(super) fn rules_file(
 /// A key store that cannot be used, a stub that is none.
 pub(super) fn target(path: &Path, rules: &JmxConfig) -> Result<Target, ConfigError> {
     let refused = |message: String| ConfigError::message(Place::File(path.to_owned(), None), message);
-    let (host, port, bound, stub) = match &rules.address {
-        Some(Address::Registry { host, port, bound }) => {
-            (host.clone(), *port, bound.clone(), None)
-        }
-        Some(Address::Stub(text)) => {
-            let stub = decode(text).ok_or_else(|| refused("jmxUrl: the stub is none".to_owned()))?;
-            ("127.0.0.1".to_owned(), 0, String::new(), Some(stub))
-        }
-        None => (String::new(), 0, "jmxrmi".to_owned(), None),
+    let place = match &rules.address {
+        Some(address) => Target::from_address(address).map_err(refused)?,
+        None => Target::new("", 0),
     };
     let tls = client_tls(&rules.tls).map_err(|error| refused(format!("ssl: {error}")))?;
     let credentials = rules.username.clone().zip(rules.password.clone());
-    Ok(Target {
-        host,
-        port,
-        bound,
-        credentials,
-        registry_tls: rules.tls.registry,
-        tls,
-        stub,
-        advertised_host: false,
-    })
-}
-
-/// The stub of a service URL.
-pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
-    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    STANDARD.decode(text).ok()
+    Ok(Target { credentials, registry_tls: rules.tls.registry, tls, ..place })
 }
 
 fn client_tls(tls: &JmxTls) -> Result<Option<Arc<rustls::ClientConfig>>, KeystoreError> {

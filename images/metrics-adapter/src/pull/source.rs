@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::config::{self, PullLimits, PulledConfig, PulledKind};
+use crate::config::{PullLimits, PulledConfig, PulledKind};
 use crate::exposition::Family;
 use crate::jmx::attach::{self, Selector};
 use crate::jmx::collector::Collector;
@@ -12,7 +12,6 @@ use crate::jmx::session::Target;
 use crate::jolokia::Jolokia;
 use crate::json::Json;
 use crate::rules::JmxConfig;
-use crate::rules::config::Address;
 
 /// What a scrape has read.
 #[derive(Debug, Default)]
@@ -143,6 +142,45 @@ impl Source {
     }
 }
 
+impl Drop for Source {
+    /// Says goodbye, so that a server need not keep its side for two minutes; not here where
+    /// others would wait for it.
+    fn drop(&mut self) {
+        let Some(goodbye) = self.goodbye() else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(goodbye)),
+            Err(_) => goodbye(),
+        }
+    }
+}
+
+impl Source {
+    /// Ends the connection, if there is one and nobody uses it.
+    pub(super) fn goodbye(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        match self {
+            Self::Jmx(collector) => {
+                let collector = Arc::clone(collector);
+                Some(Box::new(move || {
+                    if let Ok(mut collector) = collector.try_lock() {
+                        collector.close();
+                    }
+                }))
+            }
+            Self::Attach(attached) => {
+                let attached = Arc::clone(attached);
+                Some(Box::new(move || {
+                    if let Ok(mut attached) = attached.try_lock()
+                        && let Some(mut collector) = attached.collector.take()
+                    {
+                        collector.close();
+                    }
+                }))
+            }
+            Self::Jolokia(_) | Self::Json(_) => None,
+        }
+    }
+}
+
 /// Runs what blocks on a thread that may.
 async fn blocking(
     scrape: impl FnOnce() -> Result<Scraped, Failure> + Send + 'static,
@@ -173,19 +211,6 @@ impl Attached {
     fn find(&self, end: Instant) -> Result<Target, Failure> {
         let found = attach::attach(&self.process, end);
         let url = found.map_err(|error| Failure(error.to_string()))?.url;
-        let Ok(Address::Stub(stub)) = Address::from_url(&url) else {
-            return Err(Failure(format!("{url} is not the address of a local agent")));
-        };
-        let stub = config::decode(&stub).ok_or_else(|| Failure("the stub is none".to_owned()))?;
-        Ok(Target {
-            host: "127.0.0.1".to_owned(),
-            port: 0,
-            bound: String::new(),
-            credentials: None,
-            registry_tls: false,
-            tls: None,
-            stub: Some(stub),
-            advertised_host: false,
-        })
+        Target::from_url(&url).map_err(|error| Failure(format!("the local agent: {error}")))
     }
 }
