@@ -4,5 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attach;
+mod cli;
+mod explain;
 mod jvm;
+mod probe;
+mod pulled;
 mod support;
+mod web;

@@ -1,6 +1,8 @@
 //! What tests of several parts need: a real JVM, waiting for conditions.
 
+pub(crate) mod adapter;
 pub(crate) mod jvm;
+pub(crate) mod server;
 
 use std::time::{Duration, Instant};
 
