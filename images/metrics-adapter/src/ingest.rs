@@ -9,7 +9,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use management::{Network, Traffic, TrafficKind};
 use mio::Waker;
@@ -33,7 +33,7 @@ mod tests;
 pub use self::core::Core;
 pub use counters::{
     CONFLICT_NAMES_MAX, CONFLICT_REST, CacheCounters, Conflict, Counters, EVENT_KINDS, EventKind,
-    ListenerCounters, Protocol, REASONS, RelayCounters, Transport,
+    GRAPHITE_REASONS, ListenerCounters, Protocol, REASONS, RelayCounters, Transport,
 };
 use reader::Reader;
 
@@ -102,7 +102,8 @@ impl Ingest {
     /// An address or file that cannot be had, said with its name.
     pub fn bind(config: IngestConfig) -> anyhow::Result<Arc<Self>> {
         let reader = Reader::bind(&config)?;
-        let core = Core::new(config.dialects, config.mapping, config.cache_size);
+        let mut core = Core::new(config.dialects, config.mapping, config.cache_size);
+        core.remap_graphite(config.graphite_mapping, config.graphite_ttl);
         Ok(Arc::new(Self {
             core: Mutex::new(core),
             registry: Mutex::new(Registry::new(config.limits)),
@@ -148,6 +149,12 @@ impl Ingest {
     /// Takes another mapping of statsd lines; remembered lines are forgotten, series stay.
     pub fn remap(&self, mapping: Mapping) {
         lock(&self.core).remap(Arc::new(mapping));
+    }
+
+    /// Takes another mapping of Graphite lines; series stay. Series without a time to live of their
+    /// own get `ttl`.
+    pub fn remap_graphite(&self, mapping: Mapping, ttl: Duration) {
+        lock(&self.core).remap_graphite(Arc::new(mapping), ttl);
     }
 
     /// Everything counted so far; what the kernel dropped is asked for now.
@@ -211,7 +218,10 @@ impl Locked<'_> {
     fn take(&mut self, protocol: Protocol, lines: &[u8]) {
         match protocol {
             Protocol::Statsd => self.core.datagram(&mut self.registry, lines, self.now),
-            Protocol::Graphite => {}
+            Protocol::Graphite => {
+                let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                self.core.graphite(&mut self.registry, lines, self.now, unix.as_secs());
+            }
         }
     }
 
