@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Counters, Ingest, IngestConfig, REASONS, lock};
+use super::{Counters, Ingest, IngestConfig, REASONS};
 use crate::exposition::{Format, Page};
 use crate::line::Dialects;
 use crate::mapping::Mapping;
@@ -73,7 +73,7 @@ fn finish(ingest: &Ingest) -> Counters {
 }
 
 fn page(ingest: &Ingest) -> Vec<String> {
-    samples(&lock(ingest.registry()), ingest.now())
+    samples(&ingest.registry().lock().unwrap(), ingest.now())
 }
 
 fn sender() -> UdpSocket {
