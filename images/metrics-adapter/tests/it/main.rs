@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attach;
+mod jmx;
 mod jvm;
 mod support;

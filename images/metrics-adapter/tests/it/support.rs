@@ -1,6 +1,7 @@
 //! What tests of several parts need: a real JVM, waiting for conditions.
 
 pub(crate) mod jvm;
+pub(crate) mod shapes;
 
 use std::time::{Duration, Instant};
 

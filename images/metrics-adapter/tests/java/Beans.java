@@ -101,6 +101,7 @@ public final class Beans {
         if (options.has("port")) {
             agent = new Agent(options);
             agent.start();
+            live.agent = agent;
             port = agent.registryPort();
         }
         System.out.println("ready " + port);
@@ -236,6 +237,10 @@ public final class Beans {
             // RMI would take the same factory for a port that it still listens on.
             registrySockets = registrySockets.again();
             objectSockets = objectSockets.again();
+        }
+
+        int connections() {
+            return server.getConnectionIds().length;
         }
 
         void cut() {
@@ -1305,12 +1310,20 @@ public final class Beans {
         long getReads();
 
         long getSlow() throws InterruptedException;
+
+        int getConnections();
     }
 
     /** What changes: the counter on command, the reads with every read. */
     public static final class Live implements LiveMBean {
         private final AtomicLong counter = new AtomicLong();
         private final AtomicLong reads = new AtomicLong();
+        private volatile Agent agent;
+
+        @Override
+        public int getConnections() {
+            return agent == null ? 0 : agent.connections();
+        }
 
         @Override
         public long getCounter() {
