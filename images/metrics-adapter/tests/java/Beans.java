@@ -231,7 +231,12 @@ public final class Beans {
         /** Afterwards it can be started again, on the same ports. */
         void stop() throws Exception {
             UnicastRemoteObject.unexportObject(registry, true);
-            server.stop();
+            try {
+                server.stop();
+            } catch (IOException brokenOff) {
+                // It has stopped all the same; some client was in the middle of something.
+                System.err.println(brokenOff);
+            }
             registrySockets.close();
             objectSockets.close();
             // RMI would take the same factory for a port that it still listens on.

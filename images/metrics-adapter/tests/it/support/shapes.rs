@@ -266,12 +266,11 @@ pub(crate) fn maps(session: &mut Session) {
 }
 
 /// Classes that nobody here knows, and behind them an attribute that is found only by a reader that
-/// knows where they end.
+/// knows where they end. One of them does not say where: RMI has such classes write without blocks.
 pub(crate) fn unknown(session: &mut Session) {
     let found = read(session, "shapes:type=Unknown");
-    assert_eq!(found.len(), 6, "{found:?}");
+    assert_eq!(found.len(), 5, "{found:?}");
     assert_eq!(found["Opaque"], Value::Other("Beans$Opaque".into()));
-    assert_eq!(found["External"], Value::Other("Beans$External".into()));
     assert_eq!(found["Loop"], Value::Array);
     assert!(matches!(found["ProxyMap"], Value::Other(_)), "{found:?}");
     assert!(matches!(found["PlainMap"], Value::Other(_) | Value::Array), "{found:?}");
