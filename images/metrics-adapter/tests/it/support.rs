@@ -2,6 +2,7 @@
 
 pub(crate) mod jvm;
 pub(crate) mod shapes;
+pub(crate) mod stream;
 
 use std::time::{Duration, Instant};
 
