@@ -8,3 +8,4 @@ mod hostile;
 mod jmx;
 mod jvm;
 mod support;
+mod transcripts;

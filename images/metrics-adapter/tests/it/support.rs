@@ -3,6 +3,7 @@
 pub(crate) mod jvm;
 pub(crate) mod shapes;
 pub(crate) mod stream;
+pub(crate) mod transcript;
 
 use std::time::{Duration, Instant};
 
