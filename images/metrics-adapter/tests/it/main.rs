@@ -6,8 +6,11 @@
 mod attach;
 mod cli;
 mod explain;
+mod hostile;
+mod jmx;
 mod jvm;
 mod probe;
 mod pulled;
 mod support;
+mod transcripts;
 mod web;

@@ -3,6 +3,9 @@
 pub(crate) mod adapter;
 pub(crate) mod jvm;
 pub(crate) mod server;
+pub(crate) mod shapes;
+pub(crate) mod stream;
+pub(crate) mod transcript;
 
 use std::time::{Duration, Instant};
 
