@@ -59,6 +59,12 @@ impl<'a, R: Read> Reader<'a, R> {
         self.input
     }
 
+    /// What has been read.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        self.graph
+    }
+
     /// What begins a stream.
     ///
     /// # Errors

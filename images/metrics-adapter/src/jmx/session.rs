@@ -10,10 +10,12 @@
 //! for again.
 
 mod convert;
+#[cfg(test)]
+pub(crate) mod fake;
 mod info;
 mod login;
 mod memory;
-mod methods;
+pub(crate) mod methods;
 mod pipeline;
 mod stream;
 #[cfg(test)]
@@ -30,6 +32,10 @@ use memory::Memory;
 use stream::Stream;
 
 pub use convert::value_of;
+
+/// Most new connections within one pass over all beans; each is the work of a bean that cannot be
+/// read, which is remembered.
+const RECONNECTS_MAX: u32 = 1_000;
 
 /// How long a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -104,6 +110,8 @@ pub struct Session {
     object: ObjectId,
     graph: Graph,
     memory: Memory,
+    /// Connections that the current pass may still make.
+    reconnects: u32,
     /// Bytes may be anywhere in a message; nothing can be read any more.
     broken: bool,
 }
@@ -180,6 +188,7 @@ impl Session {
             object,
             graph: Graph::default(),
             memory: Memory::default(),
+            reconnects: 0,
             broken: false,
         })
     }
@@ -233,6 +242,7 @@ impl Session {
         names: &[ObjectName],
         deadline: Instant,
     ) -> Result<Vec<Result<Vec<AttributeInfo>, SessionError>>, SessionError> {
+        self.reconnects = RECONNECTS_MAX;
         let mut infos = Vec::with_capacity(names.len());
         let mut send = |index: usize, out: &mut Vec<u8>| {
             push_object_name(ObjectName::as_str(&names[index]), out);
@@ -268,6 +278,7 @@ impl Session {
         deadline: Instant,
         each: &mut dyn FnMut(usize, Answer),
     ) -> Result<(), SessionError> {
+        self.reconnects = RECONNECTS_MAX;
         self.read_values(wanted, deadline, each)
     }
 
@@ -346,8 +357,16 @@ impl Session {
         deadline: Instant,
         skip: impl FnOnce(SessionError),
     ) -> Result<(), SessionError> {
+        if outcome.is_err() {
+            self.reconnects = self.reconnects.saturating_sub(1);
+        }
         match outcome {
             Ok(()) => Ok(()),
+            Err(pipeline::Stopped::Aborted(error) | pipeline::Stopped::Failed(error))
+                if self.reconnects == 0 =>
+            {
+                Err(error)
+            }
             Err(pipeline::Stopped::Aborted(error)) => {
                 self.reconnect(deadline)?;
                 skip(error);

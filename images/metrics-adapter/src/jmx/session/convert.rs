@@ -1,5 +1,8 @@
 //! Objects of Java to values.
 
+#[cfg(test)]
+mod tests;
+
 use crate::java::{Graph, Item, NodeId, Object, Slot, View};
 use crate::jmx::value::{big_decimal, big_integer};
 use crate::jmx::{Number, Value};
