@@ -9,7 +9,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use management::{Network, Traffic, TrafficKind};
 use mio::Waker;
@@ -21,6 +21,7 @@ use crate::registry::{Limits, Registry, Seconds};
 mod cache;
 mod core;
 mod counters;
+mod fair;
 mod framing;
 mod reader;
 mod receive;
@@ -33,8 +34,9 @@ mod tests;
 pub use self::core::Core;
 pub use counters::{
     CONFLICT_NAMES_MAX, CONFLICT_REST, CacheCounters, Conflict, Counters, EVENT_KINDS, EventKind,
-    ListenerCounters, Protocol, REASONS, RelayCounters, Transport,
+    GRAPHITE_REASONS, ListenerCounters, Protocol, REASONS, RelayCounters, Transport,
 };
+pub use fair::Fair;
 use reader::Reader;
 
 /// What to listen on, and how to understand it.
@@ -76,8 +78,8 @@ pub struct IngestConfig {
 #[derive(Debug)]
 pub struct Ingest {
     // Locked in this order.
-    core: Mutex<Core>,
-    registry: Mutex<Registry>,
+    registry: Fair<Registry>,
+    core: Fair<Core>,
     started: Instant,
     listeners: Vec<Arc<sockets::Counts>>,
     relays: Vec<Arc<relay::Counts>>,
@@ -102,10 +104,11 @@ impl Ingest {
     /// An address or file that cannot be had, said with its name.
     pub fn bind(config: IngestConfig) -> anyhow::Result<Arc<Self>> {
         let reader = Reader::bind(&config)?;
-        let core = Core::new(config.dialects, config.mapping, config.cache_size);
+        let mut core = Core::new(config.dialects, config.mapping, config.cache_size);
+        core.remap_graphite(config.graphite_mapping, config.graphite_ttl);
         Ok(Arc::new(Self {
-            core: Mutex::new(core),
-            registry: Mutex::new(Registry::new(config.limits)),
+            core: Fair::new(core),
+            registry: Fair::new(Registry::new(config.limits)),
             started: Instant::now(),
             listeners: reader.counts(),
             relays: reader.relay_counts(),
@@ -121,7 +124,7 @@ impl Ingest {
     /// # Errors
     /// The system cannot wait for the sockets any more. A second call does nothing.
     pub fn run(&self, beat: impl Fn()) -> std::io::Result<()> {
-        let reader = lock(&self.reader).take();
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
         reader.map_or(Ok(()), |reader| reader.run(self, &beat))
     }
 
@@ -134,8 +137,9 @@ impl Ingest {
         }
     }
 
-    /// The series; hold it for a slice of a page only, the reader waits meanwhile.
-    pub fn registry(&self) -> &Mutex<Registry> {
+    /// The series; hold it for a slice of a page only, the reader waits meanwhile. Between two
+    /// slices it has its turn.
+    pub fn registry(&self) -> &Fair<Registry> {
         &self.registry
     }
 
@@ -147,14 +151,20 @@ impl Ingest {
 
     /// Takes another mapping of statsd lines; remembered lines are forgotten, series stay.
     pub fn remap(&self, mapping: Mapping) {
-        lock(&self.core).remap(Arc::new(mapping));
+        self.core().remap(Arc::new(mapping));
+    }
+
+    /// Takes another mapping of Graphite lines; series stay. Series without a time to live of their
+    /// own get `ttl`.
+    pub fn remap_graphite(&self, mapping: Mapping, ttl: Duration) {
+        self.core().remap_graphite(Arc::new(mapping), ttl);
     }
 
     /// Everything counted so far; what the kernel dropped is asked for now.
     #[must_use]
     pub fn counters(&self) -> Counters {
         sockets::read_kernel_drops(self.listeners.iter().map(|counts| &**counts));
-        let mut counters = lock(&self.core).counters();
+        let mut counters = self.core().counters();
         counters.listeners = self.listeners.iter().map(|counts| counts.reading()).collect();
         counters.relays = self.relays.iter().map(|counts| counts.reading()).collect();
         counters
@@ -165,7 +175,13 @@ impl Ingest {
     }
 
     fn lock(&self) -> Locked<'_> {
-        Locked { core: lock(&self.core), registry: lock(&self.registry), now: self.now() }
+        // What a panicking holder left is counted wrongly at worst.
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { core: self.core(), registry, now: self.now() }
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,16 +227,14 @@ impl Locked<'_> {
     fn take(&mut self, protocol: Protocol, lines: &[u8]) {
         match protocol {
             Protocol::Statsd => self.core.datagram(&mut self.registry, lines, self.now),
-            Protocol::Graphite => {}
+            Protocol::Graphite => {
+                let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                self.core.graphite(&mut self.registry, lines, self.now, unix.as_secs());
+            }
         }
     }
 
     fn sweep(&mut self) {
         self.core.sweep(&mut self.registry, self.now);
     }
-}
-
-/// Locks; what a panicking holder left is counted wrongly at worst.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

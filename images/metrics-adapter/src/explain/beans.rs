@@ -9,13 +9,17 @@ use crate::config::{PulledConfig, PulledKind};
 use crate::jmx::attach;
 use crate::jmx::collector::Collector;
 use crate::jmx::session::Target;
+use crate::jmx::{AttributeInfo, ObjectName, Value};
+use crate::rules::{Explained, Explanation, Rules};
 
 /// Time for the JVM to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Says for every value of every bean that is wanted what rules were compared with, which one was
+/// hit, and what came of it.
 pub(super) fn explain(input: &PulledConfig, out: &mut impl Write) -> anyhow::Result<()> {
-    let end = Instant::now() + input.timeout.unwrap_or(PATIENCE).max(PATIENCE);
-    let (target, rules) = match &input.kind {
+    let end = Instant::now() + PATIENCE.max(input.timeout.unwrap_or_default());
+    let (target, config) = match &input.kind {
         PulledKind::Jmx { target, rules } => (target.clone(), rules),
         PulledKind::Attach { process, rules } => {
             let url = attach::attach(process, end)?.url;
@@ -23,27 +27,48 @@ pub(super) fn explain(input: &PulledConfig, out: &mut impl Write) -> anyhow::Res
         }
         PulledKind::Jolokia { .. } | PulledKind::Json(_) => return Ok(()),
     };
-    let mut collector = Collector::new(target, rules.as_ref().clone());
-    let mut result = Ok(());
+    let mut rules = Rules::new(config);
+    let mut collector = Collector::new(target, config.as_ref().clone());
+    let mut written = Ok(());
     collector
         .values(end, |name, attributes| {
-            if result.is_ok() {
-                result = bean(name, attributes, out);
+            if written.is_ok() {
+                written = bean(&mut rules, name, attributes, out);
             }
         })
         .with_context(|| format!("reading {}", input.kind.address()))?;
     collector.close();
-    result.or_else(super::closed).context("writing")
+    written.or_else(super::closed).context("writing")
 }
 
 fn bean(
-    name: &crate::jmx::ObjectName,
-    attributes: &[(&crate::jmx::AttributeInfo, &crate::jmx::Value)],
+    rules: &mut Rules,
+    name: &ObjectName,
+    attributes: &[(&AttributeInfo, &Value)],
     out: &mut impl Write,
 ) -> std::io::Result<()> {
     writeln!(out, "bean: {name}")?;
-    for (info, _) in attributes {
-        writeln!(out, "  attribute: {}", info.name)?;
+    for Explanation { match_string, rule, outcome } in rules.explain(name, attributes) {
+        writeln!(out, "  value: {match_string}")?;
+        match rule {
+            Some(rule) if rule.line > 0 => {
+                writeln!(out, "    rule: rules[{}], line {}", rule.index, rule.line)?;
+            }
+            Some(_) => writeln!(out, "    rule: the default, as the file has none")?,
+            None => {}
+        }
+        match outcome {
+            Explained::Sample { name, labels, value } => {
+                let labels: Vec<String> =
+                    labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+                let labels = match labels.is_empty() {
+                    true => String::new(),
+                    false => format!("{{{}}}", labels.join(",")),
+                };
+                writeln!(out, "    sample: {name}{labels} {value}")?;
+            }
+            Explained::Dropped(why) => writeln!(out, "    dropped: {why}")?,
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memchr::memchr;
 
@@ -15,6 +16,7 @@ use crate::line::{self, Action, Dialects, Reason, Repeat, Sample, Sink, Tag};
 use crate::mapping::{self, Mapping, MetricType, Observer};
 use crate::registry::{Refused, Registry, Seconds, SeriesId, Shape, Spec};
 
+mod graphite;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +31,8 @@ const CONFLICT_NAME_BYTES_MAX: usize = 256;
 pub struct Core {
     dialects: Dialects,
     mapping: Arc<Mapping>,
+    graphite_mapping: Arc<Mapping>,
+    graphite_ttl: Duration,
     cache: Cache,
     counters: Counters,
     /// What the values of one line do; kept for its memory.
@@ -96,6 +100,8 @@ impl Core {
         Self {
             dialects,
             mapping,
+            graphite_mapping: Arc::default(),
+            graphite_ttl: Duration::ZERO,
             cache: Cache::new(cache_size),
             counters: Counters::default(),
             changes: Vec::new(),
@@ -107,6 +113,13 @@ impl Core {
     pub fn remap(&mut self, mapping: Arc<Mapping>) {
         self.mapping = mapping;
         self.cache.clear();
+    }
+
+    /// Takes another mapping of Graphite lines; series without a time to live of their own get
+    /// `ttl`, zero for never.
+    pub fn remap_graphite(&mut self, mapping: Arc<Mapping>, ttl: Duration) {
+        self.graphite_mapping = mapping;
+        self.graphite_ttl = ttl;
     }
 
     /// Takes the lines of a datagram.
@@ -365,25 +378,10 @@ impl Take<'_> {
             labels: &labels,
             ttl: settings.ttl,
         };
-        let id = self.intern(kind, &spec)?;
+        let id = intern(self.counters, self.registry, kind, &spec, self.now)?;
         change.apply(sample.text, self.registry, id, self.now);
         self.counters.events[kind as usize] += 1;
         Some(Taken { target: Target::Series(id), scale, mapped, tagged })
-    }
-
-    fn intern(&mut self, kind: EventKind, spec: &Spec<'_>) -> Option<SeriesId> {
-        match self.registry.intern(spec, self.now) {
-            Ok(id) => Some(id),
-            Err(Refused::Conflict) => {
-                let end = spec.name.floor_char_boundary(CONFLICT_NAME_BYTES_MAX);
-                self.counters.conflict(kind, &spec.name[..end]);
-                None
-            }
-            Err(Refused::Limit) => {
-                self.counters.events_over_limit += 1;
-                None
-            }
-        }
     }
 }
 
@@ -413,6 +411,27 @@ impl Change {
             Self::Shift(by) => registry.shift(id, by, now),
             Self::Observe(value, weight) => registry.observe(id, value, weight, now),
             Self::Insert => registry.insert(id, text.as_bytes(), now),
+        }
+    }
+}
+
+fn intern(
+    counters: &mut Counters,
+    registry: &mut Registry,
+    kind: EventKind,
+    spec: &Spec<'_>,
+    now: Seconds,
+) -> Option<SeriesId> {
+    match registry.intern(spec, now) {
+        Ok(id) => Some(id),
+        Err(Refused::Conflict) => {
+            let end = spec.name.floor_char_boundary(CONFLICT_NAME_BYTES_MAX);
+            counters.conflict(kind, &spec.name[..end]);
+            None
+        }
+        Err(Refused::Limit) => {
+            counters.events_over_limit += 1;
+            None
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::graphite;
 use crate::line::Reason;
 
 /// All reasons, in the order of [`Counters::sample_errors`].
@@ -16,6 +17,15 @@ pub const REASONS: [Reason; 10] = [
     Reason::MalformedContainerId,
     Reason::IllegalEvent,
     Reason::NotFinite,
+];
+
+/// All reasons of Graphite, in the order of [`Counters::graphite_errors`].
+pub const GRAPHITE_REASONS: [graphite::Reason; 5] = [
+    graphite::Reason::MalformedLine,
+    graphite::Reason::TooLong,
+    graphite::Reason::MalformedValue,
+    graphite::Reason::NotANumber,
+    graphite::Reason::MalformedTimestamp,
 ];
 
 /// All kinds, in the order of [`Counters::events`].
@@ -80,8 +90,12 @@ pub struct Counters {
     pub conflicts: Vec<Conflict>,
     /// Lines of Graphite.
     pub graphite_lines: u64,
-    /// Lines of Graphite that are none.
-    pub graphite_errors: u64,
+    /// Lines of Graphite that are none, in the order of [`GRAPHITE_REASONS`].
+    pub graphite_errors: [u64; GRAPHITE_REASONS.len()],
+    /// Samples of Graphite that were too old when they came.
+    pub graphite_expired: u64,
+    /// Samples of Graphite that a rule discards.
+    pub graphite_dropped: u64,
     /// Bad tags of Graphite lines.
     pub graphite_tag_errors: u64,
     /// The memory of lines.

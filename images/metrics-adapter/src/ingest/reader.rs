@@ -10,7 +10,7 @@ use mio::event::Event;
 use mio::{Events, Interest, Poll, Token, Waker};
 use nix::errno::Errno;
 
-use super::counters::Protocol;
+use super::counters::{Protocol, Transport};
 use super::receive::{BATCH, Slab};
 use super::relay::Relay;
 use super::sockets::{self, Connections, Counts, Datagrams};
@@ -21,6 +21,15 @@ use super::{Ingest, IngestConfig};
 const TICK: Duration = Duration::from_secs(1);
 /// Time for what is in the sockets, and then for what waits for relays, at the end.
 const DRAIN: Duration = Duration::from_secs(1);
+/// Longest wait for more to come, when much comes. Waking for each datagram costs more than taking it.
+const PAUSE_MAX: Duration = Duration::from_millis(1);
+/// A shorter pause is not worth its timer.
+const PAUSE_MIN: Duration = Duration::from_micros(200);
+/// Part of a receive buffer that may fill in a pause ...
+const PAUSE_SHARE: u64 = 8;
+/// ... at a rate that loopback hardly gives: a datagram a microsecond, of a packet's overhead in
+/// the kernel.
+const PAUSE_BYTES_PER_MICROSECOND: u64 = 1300;
 /// Ticks between two log lines about datagrams that were lost.
 const DROPS_LOG_TICKS: u32 = 10;
 
@@ -140,6 +149,7 @@ impl Reader {
         let mut events = Events::with_capacity(256);
         let mut next_tick = Instant::now();
         let mut drops = Drops::default();
+        let pause = self.pause();
         while !ingest.is_stopping() {
             beat();
             let now = Instant::now();
@@ -151,9 +161,26 @@ impl Reader {
             }
             let idle = if self.ready.is_empty() { next_tick - now } else { Duration::ZERO };
             self.wait(&mut events, idle)?;
+            let is_busy = now.elapsed() < pause;
             self.turn(ingest, &mut room);
+            if is_busy && self.ready.is_empty() {
+                std::thread::park_timeout(pause);
+            }
         }
         self.finish(ingest, &mut room, &mut events, beat)
+    }
+
+    /// How long to wait for more before asking the system again: as long as no buffer can fill.
+    fn pause(&self) -> Duration {
+        let buffers = self.datagrams.iter().map(|socket| match socket.counts.transport {
+            Transport::Udp | Transport::Tcp => socket.counts.receive_buffer_bytes,
+            // Its queue holds few datagrams, by the system's settings ten, whatever their size.
+            Transport::Unixgram => 0,
+        });
+        let pause = buffers.min().map_or(PAUSE_MAX, |bytes| {
+            Duration::from_micros(bytes / PAUSE_SHARE / PAUSE_BYTES_PER_MICROSECOND)
+        });
+        if pause < PAUSE_MIN { Duration::ZERO } else { pause.min(PAUSE_MAX) }
     }
 
     /// Waits for the system to say what is ready.

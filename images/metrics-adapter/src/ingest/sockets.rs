@@ -29,7 +29,7 @@ pub(super) struct Counts {
     pub(super) address: String,
     /// Of the socket, in the tables of the kernel.
     inode: u64,
-    receive_buffer_bytes: u64,
+    pub(super) receive_buffer_bytes: u64,
     pub(super) packets: Meter,
     pub(super) bytes: Meter,
     pub(super) truncated: Meter,

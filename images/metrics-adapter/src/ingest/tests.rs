@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Counters, Ingest, IngestConfig, REASONS, lock};
+use super::{Counters, Ingest, IngestConfig, REASONS};
 use crate::exposition::{Format, Page};
 use crate::line::Dialects;
 use crate::mapping::Mapping;
@@ -73,7 +73,7 @@ fn finish(ingest: &Ingest) -> Counters {
 }
 
 fn page(ingest: &Ingest) -> Vec<String> {
-    samples(&lock(ingest.registry()), ingest.now())
+    samples(&ingest.registry().lock().unwrap(), ingest.now())
 }
 
 fn sender() -> UdpSocket {
@@ -83,6 +83,9 @@ fn sender() -> UdpSocket {
 #[test]
 fn reasons_stand_in_the_order_of_their_declaration() {
     for (index, reason) in REASONS.into_iter().enumerate() {
+        assert_eq!(reason as usize, index);
+    }
+    for (index, reason) in super::GRAPHITE_REASONS.into_iter().enumerate() {
         assert_eq!(reason as usize, index);
     }
     for (index, kind) in super::EVENT_KINDS.into_iter().enumerate() {
@@ -117,6 +120,26 @@ fn every_transport_feeds_one_registry() {
     let tcp = &counters.listeners[2];
     assert_eq!((tcp.connections, tcp.open, tcp.connection_errors), (1, 0, 0));
     assert!(!path.exists(), "the socket file is removed at the end");
+}
+
+#[test]
+fn graphite_comes_by_both_ways() {
+    let ingest = Ingest::bind(IngestConfig {
+        graphite_udp: loopback(),
+        graphite_tcp: loopback(),
+        ..config()
+    })
+    .unwrap();
+    sender().send_to(b"servers.a.load 0.5 -1\nservers.b.load 1.5\n", address(&ingest, 0)).unwrap();
+    let mut stream = TcpStream::connect(address(&ingest, 1)).unwrap();
+    stream.write_all(b"disk;mount=/ 7 1\ndisk;mount=/x 8 -1\nno value\n").unwrap();
+    let counters = finish(&ingest);
+    let expected = ["disk{mount=\"/x\"} 8", "servers_a_load 0.5", "servers_b_load 1.5"];
+    let mut page = page(&ingest);
+    page.sort();
+    assert_eq!(page, expected);
+    assert_eq!((counters.graphite_lines, counters.graphite_expired, counters.lines), (5, 1, 0));
+    assert_eq!(counters.graphite_errors, [0, 0, 1, 0, 0]);
 }
 
 #[test]

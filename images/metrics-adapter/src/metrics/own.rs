@@ -6,7 +6,7 @@ use management::docs::Metric;
 
 use super::{Reading, Values, counter, gauge, load, number, single};
 use crate::app::Process;
-use crate::ingest::{Counters, ListenerCounters, RelayCounters};
+use crate::ingest::{Counters, GRAPHITE_REASONS, ListenerCounters, RelayCounters};
 use crate::pull::{self, Pulled};
 use crate::registry;
 use crate::web::Site;
@@ -52,7 +52,7 @@ const SITE: [Metric; 18] = [
 ];
 
 /// In the order of [`pushed`].
-const PUSHED: [Metric; 32] = [
+const PUSHED: [Metric; 33] = [
     gauge("metrics_adapter_series", &["kind"], "Pushed series there are"),
     gauge("metrics_adapter_families", &[], "Pushed metrics there are"),
     gauge("metrics_adapter_registry_bytes", &[], "Memory of pushed series, about"),
@@ -74,7 +74,8 @@ const PUSHED: [Metric; 32] = [
     counter("metrics_adapter_cache_hits_total", &[], "Lines found"),
     counter("metrics_adapter_cache_evictions_total", &[], "Lines forgotten to make room"),
     counter("metrics_adapter_graphite_lines_total", &[], "Lines of Graphite"),
-    counter("metrics_adapter_graphite_errors_total", &[], "Lines of Graphite refused"),
+    counter("metrics_adapter_graphite_errors_total", &["reason"], "Lines of Graphite refused"),
+    counter("metrics_adapter_graphite_expired_total", &[], "Samples of Graphite that came too late"),
     counter("metrics_adapter_graphite_tag_errors_total", &[], "Tags of Graphite refused"),
     counter("metrics_adapter_listener_packets_total", LISTENER, "Datagrams, or reads of a stream"),
     counter("metrics_adapter_listener_bytes_total", LISTENER, "Bytes read"),
@@ -157,6 +158,9 @@ pub(super) fn pushed(counters: &Counters, registry: &registry::Counters) -> Vec<
         counters.relays.iter().map(row).collect()
     };
     let kinds = ["counter", "gauge", "summary", "histogram"].iter().zip(registry.series);
+    let graphite = GRAPHITE_REASONS.iter().zip(counters.graphite_errors);
+    let graphite =
+        graphite.map(|(reason, count)| (vec![reason.as_str().to_owned()], number(count)));
     let cache = &counters.cache;
     let values: [Values; PUSHED.len()] = [
         kinds.map(|(kind, value)| (vec![(*kind).to_owned()], number(value))).collect(),
@@ -172,7 +176,8 @@ pub(super) fn pushed(counters: &Counters, registry: &registry::Counters) -> Vec<
         single(number(cache.hits)),
         single(number(cache.evictions)),
         single(number(counters.graphite_lines)),
-        single(number(counters.graphite_errors)),
+        graphite.collect(),
+        single(number(counters.graphite_expired)),
         single(number(counters.graphite_tag_errors)),
         listeners(|it| it.packets),
         listeners(|it| it.bytes),

@@ -101,6 +101,7 @@ public final class Beans {
         if (options.has("port")) {
             agent = new Agent(options);
             agent.start();
+            live.agent = agent;
             port = agent.registryPort();
         }
         System.out.println("ready " + port);
@@ -230,12 +231,21 @@ public final class Beans {
         /** Afterwards it can be started again, on the same ports. */
         void stop() throws Exception {
             UnicastRemoteObject.unexportObject(registry, true);
-            server.stop();
+            try {
+                server.stop();
+            } catch (IOException brokenOff) {
+                // It has stopped all the same; some client was in the middle of something.
+                System.err.println(brokenOff);
+            }
             registrySockets.close();
             objectSockets.close();
             // RMI would take the same factory for a port that it still listens on.
             registrySockets = registrySockets.again();
             objectSockets = objectSockets.again();
+        }
+
+        int connections() {
+            return server.getConnectionIds().length;
         }
 
         void cut() {
@@ -986,8 +996,8 @@ public final class Beans {
             String[] keys = {"key", "Value"};
             CompositeType row = type("Pair", keys, SimpleType.STRING, SimpleType.DOUBLE);
             TabularDataSupport table = new TabularDataSupport(table("Pairs", row, "key"));
-            table.put(new CompositeDataSupport(row, keys, new Object[] {"pi", 3.14}));
-            table.put(new CompositeDataSupport(row, keys, new Object[] {"e", 2.72}));
+            table.put(new CompositeDataSupport(row, keys, new Object[] {"low", 2.75}));
+            table.put(new CompositeDataSupport(row, keys, new Object[] {"high", 3.25}));
             return table;
         }
 
@@ -1305,12 +1315,20 @@ public final class Beans {
         long getReads();
 
         long getSlow() throws InterruptedException;
+
+        int getConnections();
     }
 
     /** What changes: the counter on command, the reads with every read. */
     public static final class Live implements LiveMBean {
         private final AtomicLong counter = new AtomicLong();
         private final AtomicLong reads = new AtomicLong();
+        private volatile Agent agent;
+
+        @Override
+        public int getConnections() {
+            return agent == null ? 0 : agent.connections();
+        }
 
         @Override
         public long getCounter() {

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -269,4 +270,36 @@ proptest! {
         core.datagram(&mut registry, &bytes, 1);
         core.datagram(&mut registry, &bytes, 1);
     }
+}
+
+#[test]
+fn graphite_lines_become_gauges_that_are_forgotten() {
+    let mapping = "
+mappings:
+  - {match: 'servers.*.*', name: servers_$2, labels: {server: $1}, scale: 2}
+  - {match: 'noise.*', name: noise, action: drop}
+  - {match: 'slow.*', name: slow_$1, ttl: 60s, help: Slow.}
+";
+    let mapping = Arc::new(Mapping::parse(mapping).unwrap());
+    let mut core = Core::new(DIALECTS, Arc::default(), 10);
+    core.remap_graphite(mapping, Duration::from_secs(10));
+    let mut registry = Registry::new(LIMITS);
+    let lines = "servers.a.load 2 1000\nservers.b.load;server=mine 3 1e30\nnoise.x 1\nslow.x 4 945\n\
+                 plain-path:x;k=v;bad 5 990\nold 1 989\n\n x\nnan NaN";
+    core.graphite(&mut registry, lines.as_bytes(), 100, 1000);
+    let mut page = samples(&registry, 100);
+    page.sort();
+    let expected = [
+        "plain_path:x{k=\"v\"} 5",
+        "servers_load{server=\"a\"} 4",
+        "servers_load{server=\"b\"} 6",
+        "slow_x 4",
+    ];
+    assert_eq!(page, expected);
+    let counters = core.counters();
+    assert_eq!((counters.graphite_lines, counters.graphite_errors), (8, [1, 0, 0, 1, 0]));
+    assert_eq!((counters.graphite_expired, counters.graphite_dropped), (1, 1));
+    assert_eq!(counters.graphite_tag_errors, 1);
+    core.sweep(&mut registry, 120);
+    assert_eq!(samples(&registry, 120), ["slow_x 4"]);
 }

@@ -45,6 +45,7 @@ pub(crate) struct Jvm {
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
+    errors: NamedTempFile,
     port: u16,
 }
 
@@ -125,7 +126,6 @@ impl Jdk {
 }
 
 /// Where a JDK may be, the preferred ones first.
-#[expect(clippy::disallowed_methods, reason = "tests are told by the environment where a JDK is")]
 fn homes() -> Vec<PathBuf> {
     let given = std::env::var_os("JAVA_HOME").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -198,12 +198,9 @@ impl<'a> Launch<'a> {
                 }
             }
         });
-        let mut jvm = Jvm { child, stdin, lines, port: 0 };
+        let mut jvm = Jvm { child, stdin, lines, errors, port: 0 };
         loop {
-            let Ok(line) = jvm.lines.recv_timeout(WAIT_MAX) else {
-                let errors = std::fs::read_to_string(errors.path()).unwrap();
-                panic!("the application is not ready: {errors}");
-            };
+            let line = jvm.line();
             // The JVM itself may say something first.
             if let Some(port) = line.strip_prefix("ready ") {
                 jvm.port = port.parse().unwrap();
@@ -229,7 +226,14 @@ impl Jvm {
     pub(crate) fn command(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").unwrap();
         let answer = format!("ok {line}");
-        while self.lines.recv_timeout(WAIT_MAX).expect("the application answers") != answer {}
+        while self.line() != answer {}
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(WAIT_MAX).unwrap_or_else(|_| {
+            let errors = std::fs::read_to_string(self.errors.path()).unwrap();
+            panic!("the application says nothing: {errors}");
+        })
     }
 
     /// Stops all of its threads (SIGSTOP), or lets them go on: the kernel still accepts connections.
