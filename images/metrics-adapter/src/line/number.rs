@@ -67,7 +67,7 @@ fn long(text: &[u8]) -> Option<f64> {
             .then(|| long(text.replace('_', "").as_bytes()))?;
     }
     let value = if hexadecimal {
-        self::hexadecimal(unsigned[2..].as_bytes())?
+        self::hexadecimal(&unsigned.as_bytes()[2..])?
     } else {
         // What `parse` takes beyond numbers is words.
         let plain = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod files;
+mod refused;
 mod settings;
 
 fn mapping(text: &str) -> Mapping {
