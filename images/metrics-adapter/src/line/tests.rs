@@ -192,7 +192,7 @@ fn what_may_be_repeated() {
         "x:bad|c",          // what follows was not looked at
         "x:nan|c",          // there is no series yet
         "x:1|c:2|c",        // several samples
-        "x:1:2|c|c:1f:2|c", // one value would be several samples
+        "x:1:2|c|c:1f:2", // one value would be several samples
         "x:1|c|#a",         // a bad tag is counted every time
         "x,a:1|c",          // the same, in the name
         "x:1|c|@z",         // the same, of the rate
