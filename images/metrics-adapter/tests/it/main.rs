@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attach;
+mod collector;
 mod hostile;
 mod jmx;
 mod jvm;
