@@ -54,7 +54,8 @@ fn an_attached_jvm_is_read() {
     for jdk in Jdk::all("an_attached_jvm_is_read") {
         let jvm = Launch::without_flags(&jdk).start();
         let pid = i32::try_from(jvm.pid()).unwrap();
-        let target = attach(&Selector::Pid(pid), soon()).unwrap().target().unwrap();
+        let attached = attach(&Selector::Pid(pid), soon()).unwrap();
+        let target = Target::from_url(&attached.url).unwrap();
         every_shape(&mut Session::connect(&target, soon()).unwrap());
     }
 }
