@@ -18,7 +18,8 @@ fn launch<'a>(jdk: &'a Jdk, port: &str) -> Launch<'a> {
 }
 
 fn collector(jvm: &Jvm) -> Collector {
-    let config = JmxConfig::parse("rules:\n- pattern: \".*\"\n", &Nothing).unwrap();
+    let no_variables: &[(&str, &str)] = &[];
+    let config = JmxConfig::parse("rules:\n- pattern: \".*\"\n", &no_variables).unwrap();
     Collector::new(Target::new("127.0.0.1", jvm.port()), config)
 }
 
