@@ -20,6 +20,8 @@ pub use http::{
 };
 pub use rule::{ExtraMetric, ExtraValue, MetricCustomizer, RuleConfig, RuleKind};
 
+use super::engine::broken_templates;
+use super::pattern::Pattern;
 use super::selection::{BeanAttributes, Selection};
 use crate::jmx::ObjectName;
 use yaml::{At, MAX, Node};
@@ -70,8 +72,11 @@ pub struct JmxConfig {
     pub jvm_metrics: bool,
     /// `pruneBeans`, ours: beans that no rule can name are not read.
     pub prune_beans: bool,
-    /// What is accepted without effect (`openTelemetry`); to be logged once there is a log.
+    /// What is accepted without effect (`openTelemetry`, groups that a pattern does not have); to be
+    /// logged once there is a log.
     pub warnings: Vec<String>,
+    /// Patterns of the rules, compiled; of no use unless there is one for each rule.
+    pub(super) patterns: Vec<Option<Pattern>>,
 }
 
 /// How names are treated on their way out.
@@ -124,6 +129,7 @@ impl Default for JmxConfig {
             jvm_metrics: false,
             prune_beans: false,
             warnings: Vec::new(),
+            patterns: Vec::new(),
         }
     }
 }
@@ -141,7 +147,7 @@ impl JmxConfig {
             Ok(seconds.map(|seconds| Duration::from_secs(seconds.into())))
         };
         let flag = |name| Ok(top.boolean(name)?.unwrap_or(false));
-        let config = Self {
+        let mut config = Self {
             address: connection::address(&top)?,
             username: connection::resolved(&top, "username", env)?.filter(|user| !user.is_empty()),
             password: connection::secret(&top, "password", env)?,
@@ -166,9 +172,28 @@ impl JmxConfig {
             jvm_metrics: flag("jvmMetrics")?,
             prune_beans: flag("pruneBeans")?,
             warnings: warnings(&top),
+            patterns: Vec::new(),
         };
-        super::check(&config)?;
+        config.compile()?;
         Ok(config)
+    }
+
+    /// Compiles patterns, and looks whether templates fit them.
+    fn compile(&mut self) -> Result<(), JmxConfigError> {
+        for (index, rule) in self.rules.iter().enumerate() {
+            let compiled = rule.pattern.as_deref().map(Pattern::compile).transpose();
+            let pattern = compiled.map_err(|message| JmxConfigError {
+                line: Some(rule.pattern_line),
+                key: Some(format!("rules[{index}].pattern")),
+                message,
+            })?;
+            if let Some(what) = broken_templates(rule, pattern.as_ref()) {
+                let line = rule.line;
+                self.warnings.push(format!("line {line}: rules[{index}].{what}"));
+            }
+            self.patterns.push(pattern);
+        }
+        Ok(())
     }
 
     /// Which beans and attributes are wanted.

@@ -32,7 +32,7 @@ pub(super) struct Calls<'a> {
 /// Why not all calls have an answer.
 #[derive(Debug)]
 pub(super) enum Stopped {
-    /// The server gave up in the middle of the answer to the first call that has none.
+    /// The server gave up in the middle of the answer to the first call that has none, or we did.
     Aborted(SessionError),
     /// The connection failed.
     Failed(SessionError),
@@ -76,7 +76,12 @@ impl Session {
             match self.connection.reply(&mut self.graph, false) {
                 Ok(reply) => each(index, &self.graph, reply.result),
                 Err(error) => {
-                    let aborted = matches!(error.problem, Problem::Aborted { .. });
+                    // What cannot be read (an `Externalizable` says nowhere where it ends) and what
+                    // is too large cost no other bean its answer.
+                    let aborted = matches!(
+                        error.problem,
+                        Problem::Aborted { .. } | Problem::Structure(_) | Problem::Limit(_)
+                    );
                     let error = self.failed(error);
                     return Err(if aborted {
                         Stopped::Aborted(error)
