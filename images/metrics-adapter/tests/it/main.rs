@@ -4,7 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod attach;
+mod cli;
+mod explain;
 mod hostile;
 mod jmx;
 mod jvm;
+mod probe;
+mod pulled;
 mod support;
+mod transcripts;
+mod web;

@@ -1,8 +1,11 @@
 //! What tests of several parts need: a real JVM, waiting for conditions.
 
+pub(crate) mod adapter;
 pub(crate) mod jvm;
+pub(crate) mod server;
 pub(crate) mod shapes;
 pub(crate) mod stream;
+pub(crate) mod transcript;
 
 use std::time::{Duration, Instant};
 

@@ -996,8 +996,8 @@ public final class Beans {
             String[] keys = {"key", "Value"};
             CompositeType row = type("Pair", keys, SimpleType.STRING, SimpleType.DOUBLE);
             TabularDataSupport table = new TabularDataSupport(table("Pairs", row, "key"));
-            table.put(new CompositeDataSupport(row, keys, new Object[] {"pi", 3.14}));
-            table.put(new CompositeDataSupport(row, keys, new Object[] {"e", 2.72}));
+            table.put(new CompositeDataSupport(row, keys, new Object[] {"low", 2.75}));
+            table.put(new CompositeDataSupport(row, keys, new Object[] {"high", 3.25}));
             return table;
         }
 

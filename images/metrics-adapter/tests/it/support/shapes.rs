@@ -226,7 +226,7 @@ pub(crate) fn open(session: &mut Session) {
             ("NullComposite", Value::Null),
             ("OneIndex", table(&["disk"], vec![disk("sda", 10, 20), disk("sdb", 30, 40)])),
             ("TwoIndexes", table(&["host", "port"], vec![peer(1, true, 100), peer(2, false, 200)])),
-            ("ValueColumn", table(&["key"], vec![pair("pi", 3.14), pair("e", 2.72)])),
+            ("ValueColumn", table(&["key"], vec![pair("low", 2.75), pair("high", 3.25)])),
             (
                 "CompositeIndex",
                 table(&["at"], vec![row(&[("at", point(7, 8)), ("height", integer(9))])]),
