@@ -22,9 +22,9 @@ use crate::config::{PullLimits, PulledConfig};
 use crate::exposition::Family;
 pub use answer::{Answer, merge};
 pub use probes::{ProbeError, Probes};
-pub use source::{Failure, Scraped};
 pub(crate) use remote::Asked;
 use source::Source;
+pub use source::{Failure, Scraped};
 
 /// How often an idle connection is kept alive: well below the minute at which a JDK's client does
 /// so, and the two minutes after which a server gives up.
