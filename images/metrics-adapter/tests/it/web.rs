@@ -90,7 +90,7 @@ fn formats_are_negotiated_and_compressed() {
     }
     let open = get(adapter.page, "/metrics", &[("Accept", table[2].0)]).text();
     assert!(open.ends_with("# EOF\n"), "{open}");
-    assert!(open.contains("hits_total 3"), "{open}");
+    assert!(open.contains("statsd_exporter_lines_total 2.0"), "{open}");
     let refused = get(adapter.page, "/metrics", &[("Accept-Encoding", "gzip;q=0")]);
     assert_eq!(refused.header("content-encoding"), None);
 }
