@@ -141,7 +141,8 @@ impl Process {
             let config = request.load(&ProcessEnvironment).map_err(|error| error.to_string())?;
             Ok::<_, String>(config)
         };
-        let config = tokio::task::spawn_blocking(load).await.map_err(|error| error.to_string())??;
+        let config =
+            tokio::task::spawn_blocking(load).await.map_err(|error| error.to_string())??;
         for warning in &config.warnings {
             warn!(warning, "configuration");
         }

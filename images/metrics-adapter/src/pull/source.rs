@@ -73,9 +73,7 @@ impl Source {
             PulledKind::Jolokia { remote, rules } => {
                 Self::Jolokia(Arc::new(Jolokia::new(remote, rules, limits.body_bytes_max)?))
             }
-            PulledKind::Json(json) => {
-                Self::Json(Arc::new(Json::new(json, limits.body_bytes_max)?))
-            }
+            PulledKind::Json(json) => Self::Json(Arc::new(Json::new(json, limits.body_bytes_max)?)),
         })
     }
 

@@ -8,7 +8,8 @@ fn family(name: &str, kind: Kind, samples: &[(&str, f64)]) -> Family {
 }
 
 fn answer(input: &str, families: Vec<Family>) -> Answer {
-    let labels = if input.is_empty() { vec![] } else { vec![("input".to_owned(), input.to_owned())] };
+    let labels =
+        if input.is_empty() { vec![] } else { vec![("input".to_owned(), input.to_owned())] };
     Answer { families: Arc::new(families), labels, jmx: None, error: None, stale: false }
 }
 
