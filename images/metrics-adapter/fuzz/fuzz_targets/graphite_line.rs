@@ -8,6 +8,6 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(Some(sample)) = graphite::parse(input) {
         assert!(!sample.name.is_empty() && !sample.value.is_nan());
         assert!(sample.tags.len() + sample.bad_tags < input.len());
-        graphite::escape_path(sample.name);
+        let _ = graphite::escape_path(sample.name);
     }
 });

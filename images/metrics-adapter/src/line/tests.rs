@@ -188,15 +188,15 @@ fn what_may_be_repeated() {
     assert_eq!(repeat("x:1|ms|@0.5"), Repeat::Observe { divisor: 1000.0, weight: 2.0 });
     assert_eq!(repeat("x:1:2|d|c:1f"), Repeat::Observe { divisor: 1.0, weight: 1.0 });
     for line in [
-        "x:1|s",            // a member is no number
-        "x:bad|c",          // what follows was not looked at
-        "x:nan|c",          // there is no series yet
-        "x:1|c:2|c",        // several samples
-        "x:1:2|c|c:1f:2|c", // one value would be several samples
-        "x:1|c|#a",         // a bad tag is counted every time
-        "x,a:1|c",          // the same, in the name
-        "x:1|c|@z",         // the same, of the rate
-        "a|b:1|c",          // the first bar is not where one would look
+        "x:1|s",          // a member is no number
+        "x:bad|c",        // what follows was not looked at
+        "x:nan|c",        // there is no series yet
+        "x:1|c:2|c",      // several samples
+        "x:1:2|c|c:1f:2", // one value would be several samples
+        "x:1|c|#a",       // a bad tag is counted every time
+        "x,a:1|c",        // the same, in the name
+        "x:1|c|@z",       // the same, of the rate
+        "a|b:1|c",        // the first bar is not where one would look
         "_sc|a|0",
         "_e{1,1}:a|b",
         "x:1|q",
