@@ -140,7 +140,7 @@ fn check(format: Format, families: &[ReadFamily]) -> Result<(), String> {
 /// Buckets rise, end with infinity, and agree with the count.
 fn check_buckets(family: &ReadFamily) -> Result<(), String> {
     let bucket = format!("{}_bucket", family.name);
-    let mut before: Option<(&[(String, String)], f64, f64)> = None;
+    let mut before = None;
     for sample in &family.samples {
         if sample.name == bucket {
             let Some(((name, bound), rest)) = sample.labels.split_last() else {

@@ -172,7 +172,8 @@ fn native_histograms_are_in_protobuf_alone() {
 fn a_family_whose_names_are_taken_is_left_out() {
     use Kind::{Counter, Gauge, Histogram, Summary};
     // Kinds and names in their order; what is on the page in text and in OpenMetrics.
-    let table: [(&[(&str, Kind)], &[&str], &[&str]); 10] = [
+    type Case<'a> = (&'a [(&'a str, Kind)], &'a [&'a str], &'a [&'a str]);
+    let table: [Case<'_>; 10] = [
         (&[("a", Gauge), ("a", Gauge)], &["a"], &["a"]),
         (&[("a", Gauge), ("a", Counter)], &["a"], &["a"]),
         (&[("a", Gauge), ("a_total", Counter)], &["a", "a_total"], &["a", "a_total"]),

@@ -49,7 +49,7 @@ impl Writer<'_> {
             Value::Summary { quantiles, sum, count } => {
                 let mut left_out = 0;
                 for &(quantile, value) in quantiles {
-                    if self.open_metrics && !((0.0..=1.0).contains(&quantile) && !(value < 0.0)) {
+                    if self.open_metrics && (value < 0.0 || !(0.0..=1.0).contains(&quantile)) {
                         left_out += 1;
                         continue;
                     }

@@ -64,7 +64,8 @@ fn what_is_near_zero_is_zero_and_what_is_not_finite_is_nothing() {
 #[test]
 fn spans_fill_small_gaps_and_tell_large_ones() {
     let mut spans = Spans::default();
-    let table: [(&[i32], &[(i32, u32)], usize); 5] = [
+    type Case<'a> = (&'a [i32], &'a [(i32, u32)], usize);
+    let table: [Case<'_>; 5] = [
         (&[], &[], 0),
         (&[-5], &[(-5, 1)], 1),
         (&[0, 1, 2], &[(0, 3)], 3),

@@ -56,7 +56,8 @@ fn errors_are_kept_and_memory_is_small() {
         ("long tail", |_, noise| 1.0 / (1.0 + (noise % 100_000) as f64)),
         ("from both ends", |at, _| if at % 2 == 0 { at as f64 } else { -(at as f64) }),
     ];
-    let weights: [(&str, fn(u64) -> f64); 4] = [
+    type Weight = fn(u64) -> f64;
+    let weights: [(&str, Weight); 4] = [
         ("one", |_| 1.0),
         ("ten", |_| 10.0),
         ("mixed", |noise| [1.0, 2.0, 10.0, 0.5][(noise % 4) as usize]),
