@@ -6,11 +6,13 @@
 mod attach;
 mod cli;
 mod explain;
+mod flood;
 mod hostile;
 mod jmx;
 mod jvm;
 mod probe;
 mod pulled;
+mod statsd;
 mod support;
 mod transcripts;
 mod web;

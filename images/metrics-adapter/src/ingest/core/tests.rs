@@ -146,16 +146,17 @@ fn a_series_that_has_gone_starts_anew() {
 
 #[test]
 fn room_that_was_made_is_used() {
-    let limits = Limits { family_series_max: 1, ..LIMITS };
+    // The overflow series takes a place of its own.
+    let limits = Limits { family_series_max: 2, ..LIMITS };
     let mut core = Core::new(DIALECTS, mapping(), 10);
     let mut registry = Registry::new(limits);
-    core.line(&mut registry, b"brief.x:1|c|#k:first", 1);
-    core.line(&mut registry, b"brief.x:1|c|#k:second", 3);
+    core.datagram(&mut registry, b"brief.x:1|c|#k:first\nbrief.x:1|c|#k:other", 1);
+    core.line(&mut registry, b"brief.x:1|c|#k:late", 3);
     assert!(samples(&registry, 3).contains(&"brief{overflow=\"true\"} 1".to_owned()));
     core.sweep(&mut registry, 4);
-    core.line(&mut registry, b"brief.x:1|c|#k:second", 4);
+    core.line(&mut registry, b"brief.x:1|c|#k:late", 4);
     let page = samples(&registry, 4);
-    assert!(page.contains(&"brief{k=\"second\"} 1".to_owned()), "{page:?}");
+    assert!(page.contains(&"brief{k=\"late\"} 1".to_owned()), "{page:?}");
 }
 
 #[test]
