@@ -10,6 +10,7 @@ mod child;
 mod histogram;
 pub(crate) mod leader_elector;
 mod machine;
+mod metrics_adapter;
 mod random;
 mod report;
 mod series;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 /// Images that have a benchmark.
-const MEASURED: [&str; 2] = ["ambassador-proxy", "leader-elector"];
+const MEASURED: [&str; 3] = ["ambassador-proxy", "leader-elector", "metrics-adapter"];
 
 /// A shorter soak is a try.
 const SOAK_WHOLE: Duration = Duration::from_secs(600);
@@ -63,10 +64,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match args.image.as_deref() {
         None => {
             ambassador_proxy::run(&args.options)?;
-            leader_elector::run(&args.options)
+            leader_elector::run(&args.options)?;
+            metrics_adapter::run(&args.options)
         }
         Some("ambassador-proxy") => ambassador_proxy::run(&args.options),
         Some("leader-elector") => leader_elector::run(&args.options),
+        Some("metrics-adapter") => metrics_adapter::run(&args.options),
         Some(other) => bail!("no benchmark for {other} yet; there are: {}", MEASURED.join(", ")),
     }
 }

@@ -3,6 +3,7 @@
 //! A module per recipe; what they tell is read from the running containers.
 
 mod leader_election;
+mod metrics;
 mod sharded_cache;
 
 use anyhow::{Result, bail, ensure};
@@ -14,8 +15,11 @@ use crate::{images, setup, stand_ins};
 type Story = fn(&Args) -> Result<()>;
 
 /// All stories, in the order of the tour.
-const STORIES: [(&str, Story); 2] =
-    [("sharded-cache", sharded_cache::run), ("leader-election", leader_election::run)];
+const STORIES: [(&str, Story); 3] = [
+    ("sharded-cache", sharded_cache::run),
+    ("leader-election", leader_election::run),
+    ("metrics", metrics::run),
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

@@ -1,12 +1,15 @@
 //! `setup`: installs what is missing. Looks before it installs, so that a second run is instant and
 //! needs no network.
 
+mod policy;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use e2e::{compose, docker, wait};
 
+use self::policy::Policy;
 use crate::process::{cargo, command, run as run_command, succeeds};
 
 /// The version that the checks were written for; another may know other licences.
@@ -48,7 +51,7 @@ const STAND_INS: [Need; 1] = [Need {
     present: || on_path("mmdebstrap"),
 }];
 
-const PEERS: [Need; 7] = [
+const PEERS: [Need; 8] = [
     Need {
         package: "redis-server",
         purpose: "a real Redis behind the images",
@@ -74,6 +77,11 @@ const PEERS: [Need; 7] = [
         purpose: "memccapable, a client that tests servers",
         present: || on_path("memccapable"),
     },
+    Need {
+        package: "openjdk-17-jdk-headless",
+        purpose: "a JVM to read beans of, and a compiler for what runs in it",
+        present: || on_path("java") && on_path("javac"),
+    },
     Need { package: "python3", purpose: "clients in Python", present: || on_path("python3") },
     Need {
         package: "python3-venv",
@@ -82,9 +90,25 @@ const PEERS: [Need; 7] = [
     },
 ];
 
+/// Of these only the programs are wanted. Debian's packages also start them as services, which would
+/// take the well-known ports of whoever installs them for a test.
+const PROGRAMS: [Need; 2] = [
+    Need {
+        package: "prometheus",
+        purpose: "promtool, and a real Prometheus to scrape metrics-adapter",
+        present: || on_path("prometheus") && on_path("promtool"),
+    },
+    Need {
+        package: "collectd-core",
+        purpose: "the peer of metrics-adapter for statsd",
+        present: || on_path("collectd"),
+    },
+];
+
 /// Installs everything that any command needs.
 pub(crate) fn run() -> Result<()> {
     install(&[&COMPILER, &CONTAINERS, &STAND_INS, &PEERS])?;
+    install_programs()?;
     start_engine();
     // Cargo finds its subcommands in its own folder too, which need not be on the path.
     if succeeds(env!("CARGO"), &["deny", "--version"]) {
@@ -98,6 +122,7 @@ pub(crate) fn run() -> Result<()> {
 /// Installs what the tests need.
 pub(crate) fn for_tests() -> Result<()> {
     install(&[&COMPILER, &CONTAINERS, &PEERS])?;
+    install_programs()?;
     start_engine();
     Ok(())
 }
@@ -116,6 +141,32 @@ pub(crate) fn for_stand_ins() -> Result<()> {
 }
 
 fn install(needs: &[&[Need]]) -> Result<()> {
+    install_with(needs, &[])
+}
+
+/// Installs programs whose packages bring services: none is started, now or with the machine.
+fn install_programs() -> Result<()> {
+    let services: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|need| !(need.present)())
+        // Its name is that of the package without what tells the package from another.
+        .map(|need| need.package.trim_end_matches("-core"))
+        .collect();
+    let installs = !services.is_empty() && is_root() && is_debian();
+    let policy = if installs { Policy::deny(&services)? } else { None };
+    // What they recommend are further services.
+    let installed = install_with(&[&PROGRAMS], &["--no-install-recommends"]);
+    drop(policy);
+    installed?;
+    for service in services {
+        if !succeeds("update-rc.d", &[service, "disable"]) {
+            println!("setup: {service} may start with the machine");
+        }
+    }
+    Ok(())
+}
+
+fn install_with(needs: &[&[Need]], options: &[&str]) -> Result<()> {
     let (present, missing): (Vec<&Need>, Vec<&Need>) =
         needs.iter().copied().flatten().partition(|need| (need.present)());
     let names = |needs: &[&Need]| needs.iter().map(|it| it.package).collect::<Vec<_>>().join(" ");
@@ -129,7 +180,7 @@ fn install(needs: &[&[Need]]) -> Result<()> {
         println!("setup: {} is missing ({})", need.package, need.purpose);
     }
     let packages = names(&missing);
-    if !Path::new("/etc/debian_version").exists() {
+    if !is_debian() {
         bail!("this is not Debian: install the counterparts of these packages: {packages}");
     }
     if !is_root() {
@@ -141,6 +192,7 @@ fn install(needs: &[&[Need]]) -> Result<()> {
     };
     apt(&["-q", "update"])?;
     let mut arguments = vec!["-q", "install", "--yes"];
+    arguments.extend(options);
     arguments.extend(missing.iter().map(|need| need.package));
     apt(&arguments)?;
     match missing.iter().find(|need| !(need.present)()) {
@@ -163,6 +215,10 @@ fn start_engine() {
     if let Err(error) = started.context("start the Docker engine") {
         println!("setup: {error:#}");
     }
+}
+
+fn is_debian() -> bool {
+    Path::new("/etc/debian_version").exists()
 }
 
 fn is_root() -> bool {

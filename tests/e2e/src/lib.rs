@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod http;
 pub mod leader_election;
 pub mod main_containers;
+pub mod metrics;
 pub mod observer;
 pub mod sharded_cache;
 pub mod wait;

@@ -18,12 +18,24 @@ pub struct MainContainer {
 }
 
 /// All that the recipes name.
-pub const ALL: [MainContainer; 3] = [
+pub const ALL: [MainContainer; 5] = [
+    MainContainer {
+        variable: "JDK_IMAGE",
+        public: "eclipse-temurin:17-jdk",
+        name: "jdk",
+        packages: &["openjdk-17-jdk-headless"],
+    },
     MainContainer {
         variable: "MEMCACHED_IMAGE",
         public: "memcached:1.6",
         name: "memcached",
         packages: &["memcached"],
+    },
+    MainContainer {
+        variable: "PROMETHEUS_IMAGE",
+        public: "prom/prometheus:v2.53.4",
+        name: "prometheus",
+        packages: &["prometheus"],
     },
     MainContainer {
         variable: "PYTHON_IMAGE",

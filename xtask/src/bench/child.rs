@@ -63,6 +63,28 @@ impl Child {
         cores: &[usize],
         folder: &Path,
     ) -> Result<Self> {
+        Self::start_reading(Stdio::null(), name, program, arguments, cores, folder)
+    }
+
+    /// The same for a program that ends when its input does: it has one until the guard is dropped.
+    pub(crate) fn start_with_input(
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+        cores: &[usize],
+        folder: &Path,
+    ) -> Result<Self> {
+        Self::start_reading(Stdio::piped(), name, program, arguments, cores, folder)
+    }
+
+    fn start_reading(
+        input: Stdio,
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+        cores: &[usize],
+        folder: &Path,
+    ) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
         let process = Command::new("setpriv")
@@ -70,7 +92,7 @@ impl Child {
             .arg(program)
             .args(arguments)
             .current_dir(folder)
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
@@ -107,6 +129,12 @@ impl Child {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         let pid = pid.context("the kernel gave a process number it does not have")?;
         kill_process(pid, signal).with_context(|| format!("signal {}", self.name))
+    }
+
+    /// All that it said.
+    pub(crate) fn log(&self) -> Result<String> {
+        let log = &self.log;
+        std::fs::read_to_string(log).with_context(|| format!("read {}", log.display()))
     }
 
     /// The end of the log, for a message; from the panic on when there was one.

@@ -148,6 +148,37 @@ fn sharded_cache_has_one_configuration() {
     assert_eq!(composed, deployed);
 }
 
+/// The files are the same by the commands at the head of the manifests; these are not in files.
+#[test]
+fn metrics_containers_are_started_alike() {
+    let texts = |list: &Value| -> Vec<String> {
+        let list = list.as_array().into_iter().flatten();
+        list.map(|it| it.as_str().expect("text").to_owned()).collect()
+    };
+    let composed = services("metrics");
+    let deployed: Vec<Value> = pods("metrics").iter().flat_map(containers).collect();
+    let named = |name: &'static str| deployed.iter().filter(move |it| it["name"] == name);
+
+    let adapters = composed.iter().filter(|(name, _)| name.starts_with("metrics-adapter-"));
+    let adapters: BTreeSet<_> = adapters.map(|(_, it)| texts(&it["command"])).collect();
+    let sidecars: BTreeSet<_> = named("metrics-adapter").map(|it| texts(&it["args"])).collect();
+    assert_eq!(adapters, sidecars);
+    let limits = &composed["metrics-adapter-0"]["environment"];
+    for sidecar in named("metrics-adapter") {
+        let variables = sidecar["env"].as_array().expect("variables").iter();
+        let name = |it: &Value| it["name"].as_str().expect("a name").to_owned();
+        let variables: BTreeMap<_, _> = variables.map(|it| (name(it), &it["value"])).collect();
+        assert_eq!(json!(variables), *limits);
+    }
+
+    let prometheus = named("prometheus").next().expect("a Prometheus");
+    assert_eq!(texts(&prometheus["command"]), texts(&composed["prometheus"]["entrypoint"]));
+    assert_eq!(texts(&prometheus["args"]), texts(&composed["prometheus"]["command"]));
+    // Here within a shell that restarts it, there restarted with its container.
+    let java = texts(&named("shop").next().expect("a shop")["command"]).join(" ");
+    assert!(texts(&composed["shop"]["command"])[2].contains(&java), "{java}");
+}
+
 /// Members of a group must find each other before any of them is ready, and the flags must name
 /// those that run.
 #[test]

@@ -5,4 +5,5 @@
 //! get in each other's way is so tested with the rest.
 
 mod leader_election;
+mod metrics;
 mod sharded_cache;
