@@ -5,6 +5,7 @@
 
 mod attach;
 mod cli;
+mod collector;
 mod explain;
 mod flood;
 mod hostile;
