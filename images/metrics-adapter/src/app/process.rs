@@ -158,6 +158,9 @@ impl Process {
                     ingest.remap(mapping);
                     self.reloads.mappings.store(rules, Ordering::Relaxed);
                 }
+                if let Ok(mapping) = Arc::try_unwrap(plan.graphite_mapping) {
+                    ingest.remap_graphite(mapping, plan.graphite_ttl);
+                }
             }
             (None, None) => {}
             _ => warn!("pushed inputs that were added or removed need a restart"),
