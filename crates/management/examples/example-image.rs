@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 
 fn run(loaded: Loaded<Args>) -> anyhow::Result<ExitCode> {
     let Loaded { args, shared, effective, subcommand } = loaded;
-    if matches!(subcommand, Subcommand::Check) {
+    if matches!(subcommand, Subcommand::Check(_)) {
         return Ok(ExitCode::SUCCESS);
     }
     let second = Duration::from_secs(1);

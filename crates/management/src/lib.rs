@@ -43,7 +43,7 @@ pub use lifecycle::{Drain, ExitReason, State};
 pub use metrics::METRICS;
 pub use network::{Network, Traffic, TrafficKind};
 pub use problem::Problem;
-pub use program::enter;
+pub use program::{enter, enter_with};
 pub use runtime::{Builder, Handle, Management, StartError};
 pub use secret::Secret;
 pub use server::serve_connection;

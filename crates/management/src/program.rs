@@ -1,5 +1,6 @@
 //! How an image's `main` enters.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -21,7 +22,19 @@ pub fn enter<A: Args>(
     file: impl FnOnce(&Path) -> Result<FileSettings, ConfigError>,
     run: impl FnOnce(Loaded<A>) -> anyhow::Result<ExitCode>,
 ) -> ExitCode {
-    match load(image, command, std::env::args_os(), &ProcessEnvironment, file) {
+    enter_with(image, command, std::env::args_os(), file, run)
+}
+
+/// As [`enter`], with a command line that the image has rewritten: one that is also called by the
+/// name of the tool it replaces. `argv` begins with the program's name.
+pub fn enter_with<A: Args>(
+    image: &Image,
+    command: Command,
+    argv: impl IntoIterator<Item = OsString>,
+    file: impl FnOnce(&Path) -> Result<FileSettings, ConfigError>,
+    run: impl FnOnce(Loaded<A>) -> anyhow::Result<ExitCode>,
+) -> ExitCode {
+    match load(image, command, argv, &ProcessEnvironment, file) {
         Err(error) => error.report(image.name),
         Ok(Invocation::Healthcheck(request)) => healthcheck::main(&request),
         Ok(Invocation::Program(loaded)) => run(*loaded).unwrap_or_else(|error| {

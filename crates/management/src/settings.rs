@@ -61,8 +61,9 @@ pub struct Loaded<A> {
 pub enum Subcommand {
     /// Run the image.
     Run,
-    /// Validate the configuration, then exit with 0 or 2.
-    Check,
+    /// Validate the configuration, then exit with 0 or 2; the matches are for what an image adds
+    /// to it.
+    Check(ArgMatches),
     /// A subcommand the image added to its command: its name and matches.
     Other(String, ArgMatches),
 }
@@ -129,7 +130,7 @@ pub fn load<A: Args>(
     shared.warnings = layers::unknown_variables(image, &command, env);
     let subcommand = match matches.subcommand() {
         None => Subcommand::Run,
-        Some(("check", _)) => Subcommand::Check,
+        Some(("check", matches)) => Subcommand::Check(matches.clone()),
         Some((name, matches)) => Subcommand::Other(name.to_owned(), matches.clone()),
     };
     Ok(Invocation::Program(Box::new(Loaded { args, shared, effective, subcommand })))

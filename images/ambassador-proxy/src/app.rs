@@ -117,7 +117,7 @@ fn dispatch(loaded: Loaded<Args>, file: Option<File>) -> anyhow::Result<ExitCode
         ConfigError::message(Place::File(path.clone(), None), expected)
     })?;
     match &loaded.subcommand {
-        Subcommand::Check => offline::check(&path, &file.parsed),
+        Subcommand::Check(_) => offline::check(&path, &file.parsed),
         Subcommand::Other(_, matches) => offline::locate(matches, &file.parsed),
         Subcommand::Run if loaded.args.test_conf => offline::test_conf(&path),
         Subcommand::Run if loaded.args.daemonize && !loaded.args.background => {

@@ -61,7 +61,7 @@ fn dispatch(loaded: &Loaded<Args>) -> anyhow::Result<ExitCode> {
     }
     let config = Config::new(&loaded.args, &loaded.effective, &ProcessEnvironment)?;
     match loaded.subcommand {
-        Subcommand::Check => offline::check(&config),
+        Subcommand::Check(_) => offline::check(&config),
         _ => run(loaded, config),
     }
 }

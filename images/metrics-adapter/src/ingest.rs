@@ -3,13 +3,41 @@
 //! One thread, because gauges that are shifted, conflicts of kinds and limits need an order, and
 //! because it takes several million lines a second (see docs/benchmarks.md): more than a sidecar's
 //! application sends.
+//!
+//! [`Core`] decides what a line does and is pure; `reader` is the thread, with `sockets`,
+//! `receive` (datagrams), `framing` (streams) and `relay` for what it touches.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use management::{Network, Traffic, TrafficKind};
+use mio::Waker;
 
 use crate::line::Dialects;
 use crate::mapping::Mapping;
 use crate::registry::{Limits, Registry, Seconds};
+
+mod cache;
+mod core;
+mod counters;
+mod fair;
+mod framing;
+mod reader;
+mod receive;
+mod relay;
+mod sockets;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+pub use self::core::Core;
+pub use counters::{
+    CONFLICT_NAMES_MAX, CONFLICT_REST, CacheCounters, Conflict, Counters, EVENT_KINDS, EventKind,
+    GRAPHITE_REASONS, ListenerCounters, Protocol, REASONS, RelayCounters, Transport,
+};
+pub use fair::Fair;
+use reader::Reader;
 
 /// What to listen on, and how to understand it.
 #[derive(Debug)]
@@ -35,7 +63,7 @@ pub struct IngestConfig {
     /// Mapping of Graphite lines; its observer settings are not used.
     pub graphite_mapping: Arc<Mapping>,
     /// Graphite series are forgotten after this long (default 5 min), unless a rule says otherwise.
-    pub graphite_ttl: std::time::Duration,
+    pub graphite_ttl: Duration,
     /// Bounds of the registry.
     pub limits: Limits,
     /// Raw lines remembered with their series, at most so many.
@@ -49,7 +77,22 @@ pub struct IngestConfig {
 /// The sockets, bound; and, once running, what they have said.
 #[derive(Debug)]
 pub struct Ingest {
-    registry: Mutex<Registry>,
+    // Locked in this order.
+    registry: Fair<Registry>,
+    core: Fair<Core>,
+    started: Instant,
+    listeners: Vec<Arc<sockets::Counts>>,
+    relays: Vec<Arc<relay::Counts>>,
+    waker: Arc<Waker>,
+    stopping: AtomicBool,
+    reader: Mutex<Option<Reader>>,
+}
+
+/// Core and registry, for a batch.
+struct Locked<'a> {
+    core: MutexGuard<'a, Core>,
+    registry: MutexGuard<'a, Registry>,
+    now: Seconds,
 }
 
 // === impl Ingest ===
@@ -60,22 +103,138 @@ impl Ingest {
     /// # Errors
     /// An address or file that cannot be had, said with its name.
     pub fn bind(config: IngestConfig) -> anyhow::Result<Arc<Self>> {
-        Ok(Arc::new(Self { registry: Mutex::new(Registry::new(config.limits)) }))
+        let reader = Reader::bind(&config)?;
+        let mut core = Core::new(config.dialects, config.mapping, config.cache_size);
+        core.remap_graphite(config.graphite_mapping, config.graphite_ttl);
+        Ok(Arc::new(Self {
+            core: Fair::new(core),
+            registry: Fair::new(Registry::new(config.limits)),
+            started: Instant::now(),
+            listeners: reader.counts(),
+            relays: reader.relay_counts(),
+            waker: reader.waker(),
+            stopping: AtomicBool::new(false),
+            reader: Mutex::new(Some(reader)),
+        }))
     }
 
-    /// The series; hold it for a slice of a page only, the reader waits meanwhile.
-    pub fn registry(&self) -> &Mutex<Registry> {
+    /// Reads until [`Ingest::stop`]; then what is in the sockets already, for at most a second, and
+    /// gives what waits for relays another second. Calls `beat` at least every second.
+    ///
+    /// # Errors
+    /// The system cannot wait for the sockets any more. A second call does nothing.
+    pub fn run(&self, beat: impl Fn()) -> std::io::Result<()> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        reader.map_or(Ok(()), |reader| reader.run(self, &beat))
+    }
+
+    /// Asks the reader to come to its end. Series and counters can be read ever after.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        // It ends within a second even if it cannot be woken.
+        if let Err(error) = self.waker.wake() {
+            tracing::warn!(%error, "waking the reader failed");
+        }
+    }
+
+    /// The series; hold it for a slice of a page only, the reader waits meanwhile. Between two
+    /// slices it has its turn.
+    pub fn registry(&self) -> &Fair<Registry> {
         &self.registry
     }
 
     /// Seconds on the clock of the registry.
     #[must_use]
     pub fn now(&self) -> Seconds {
-        0
+        Seconds::try_from(self.started.elapsed().as_secs()).unwrap_or(Seconds::MAX)
     }
 
-    /// Takes another mapping; remembered lines are forgotten, series stay.
+    /// Takes another mapping of statsd lines; remembered lines are forgotten, series stay.
     pub fn remap(&self, mapping: Mapping) {
-        let _ = mapping;
+        self.core().remap(Arc::new(mapping));
+    }
+
+    /// Takes another mapping of Graphite lines; series stay. Series without a time to live of their
+    /// own get `ttl`.
+    pub fn remap_graphite(&self, mapping: Mapping, ttl: Duration) {
+        self.core().remap_graphite(Arc::new(mapping), ttl);
+    }
+
+    /// Everything counted so far; what the kernel dropped is asked for now.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        sockets::read_kernel_drops(self.listeners.iter().map(|counts| &**counts));
+        let mut counters = self.core().counters();
+        counters.listeners = self.listeners.iter().map(|counts| counts.reading()).collect();
+        counters.relays = self.relays.iter().map(|counts| counts.reading()).collect();
+        counters
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn lock(&self) -> Locked<'_> {
+        // What a panicking holder left is counted wrongly at worst.
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { core: self.core(), registry, now: self.now() }
+    }
+
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Network for Ingest {
+    fn snapshot(&self) -> Vec<Traffic> {
+        let Counters { listeners, relays, .. } = self.counters();
+        let listeners = listeners.into_iter().map(|listener| Traffic {
+            kind: TrafficKind::Listener,
+            name: format!("{}-{}", listener.protocol.as_str(), listener.transport.as_str()),
+            address: listener.address,
+            open: listener.open,
+            connections: listener.connections,
+            bytes_in: listener.bytes,
+            bytes_out: 0,
+            messages_in: listener.packets,
+            messages_out: 0,
+            errors: listener.kernel_drops
+                + listener.connections_refused
+                + listener.connection_errors
+                + listener.long_lines,
+        });
+        let relays = relays.into_iter().map(|relay| Traffic {
+            kind: TrafficKind::Upstream,
+            name: "relay".to_owned(),
+            address: relay.target,
+            open: u64::from(relay.connected),
+            connections: 0,
+            bytes_in: 0,
+            bytes_out: relay.bytes,
+            messages_in: 0,
+            messages_out: relay.packets,
+            errors: relay.errors,
+        });
+        listeners.chain(relays).collect()
+    }
+}
+
+// === impl Locked ===
+
+impl Locked<'_> {
+    /// Takes whole lines.
+    #[inline]
+    fn take(&mut self, protocol: Protocol, lines: &[u8]) {
+        match protocol {
+            Protocol::Statsd => self.core.datagram(&mut self.registry, lines, self.now),
+            Protocol::Graphite => {
+                let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                self.core.graphite(&mut self.registry, lines, self.now, unix.as_secs());
+            }
+        }
+    }
+
+    fn sweep(&mut self) {
+        self.core.sweep(&mut self.registry, self.now);
     }
 }

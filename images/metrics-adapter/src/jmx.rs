@@ -4,6 +4,7 @@ pub mod attach;
 pub mod collector;
 pub mod object_name;
 pub mod session;
+pub mod url;
 pub mod value;
 
 pub use object_name::ObjectName;

@@ -1,1 +1,247 @@
 //! JSON over HTTP: every number of a document is a sample named by its path, through a mapping.
+//!
+//! `{"a": {"b": [1, true]}}` has the samples `a.b.0` (1) and `a.b.1` (1). The document is read
+//! from front to back and no tree is made of it; texts and nulls are passed over. What is too deep
+//! or too much is left out and said so: a part of a document is better than nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use tracing::debug;
+
+use crate::config::JsonConfig;
+use crate::exposition::{Family, Kind};
+use crate::labels::Labels;
+use crate::line::escape;
+use crate::mapping::{Action, Mapping, MetricType};
+use crate::pull::{Asked, Failure, Scraped};
+
+#[cfg(test)]
+mod tests;
+
+/// Deepest nesting that is looked into.
+pub const DEPTH_MAX: usize = 32;
+/// Longest path; what is below a longer one is left out.
+pub const PATH_BYTES_MAX: usize = 1024;
+/// Most numbers of a document.
+pub const NUMBERS_MAX: usize = 200_000;
+/// Help of a metric that no rule gives one.
+const HELP: &str = "A number of a JSON document";
+
+/// A document that is read again and again.
+#[derive(Debug)]
+pub struct Json {
+    asked: Asked,
+    mapping: Arc<Mapping>,
+    prefix: String,
+    strict: bool,
+}
+
+// === impl Json ===
+
+impl Json {
+    /// Nothing is connected yet.
+    ///
+    /// # Errors
+    /// A client that cannot be made.
+    pub fn new(config: &JsonConfig, body_bytes_max: usize) -> anyhow::Result<Self> {
+        Ok(Self {
+            asked: Asked::new(&config.remote, body_bytes_max)?,
+            mapping: Arc::clone(&config.mapping),
+            prefix: config.prefix.clone(),
+            strict: config.strict,
+        })
+    }
+
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// No answer, or none that is a document.
+    pub async fn scrape(&self) -> Result<Scraped, Failure> {
+        let body = self.asked.get().await?;
+        let (mapping, prefix) = (Arc::clone(&self.mapping), self.prefix.clone());
+        let strict = self.strict;
+        let read = move || families(&body, &prefix, &mapping, strict);
+        // A large document takes longer than other tasks should wait.
+        let families = tokio::task::spawn_blocking(read).await;
+        let families = families.map_err(|error| Failure(format!("reading broke off: {error}")))??;
+        Ok(Scraped { families, cached_beans: 0 })
+    }
+}
+
+/// The families of a document, in the order of their names.
+///
+/// # Errors
+/// It is no JSON.
+pub fn families(
+    document: &[u8],
+    prefix: &str,
+    mapping: &Mapping,
+    strict: bool,
+) -> Result<Vec<Family>, Failure> {
+    let mut found: BTreeMap<String, (String, BTreeMap<Labels, f64>)> = BTreeMap::new();
+    let left_out = numbers(document, prefix, &mut |path, value| {
+        let (name, help, labels, scale) = match mapping.find(path, MetricType::Gauge) {
+            Some(mapped) if mapped.rule.action == Action::Drop => return,
+            Some(mapped) => {
+                let settings = &mapped.rule.settings;
+                let labels = mapped.labels.iter().filter(|(name, _)| !name.starts_with("__"));
+                let labels = Labels::new(labels.map(|(name, value)| (*name, value.as_str())));
+                (mapped.name, settings.help.clone(), labels, settings.scale)
+            }
+            None if strict => return,
+            None => (path.to_owned(), None, Labels::default(), None),
+        };
+        let name = escape(&name).into_owned();
+        if !name.is_empty() {
+            let help = || (help.unwrap_or_else(|| HELP.to_owned()), BTreeMap::new());
+            let (_, samples) = found.entry(name).or_insert_with(help);
+            // Of two with one name and labels the first is as good as any.
+            samples.entry(labels).or_insert(value * scale.unwrap_or(1.0));
+        }
+    })
+    .map_err(|error| Failure(format!("no JSON document: {error}")))?;
+    if left_out > 0 {
+        debug!(left_out, "values past the limits of a document are left out");
+    }
+    let family = |(name, (help, samples)): (String, (String, BTreeMap<Labels, f64>))| Family {
+        name,
+        help,
+        kind: Kind::Gauge,
+        samples: samples.into_iter().collect(),
+    };
+    Ok(found.into_iter().map(family).collect())
+}
+
+/// Calls `each` with path and value of every number and truth value; gives how many values were
+/// left out because of a limit.
+///
+/// # Errors
+/// It is no JSON.
+pub fn numbers(
+    document: &[u8],
+    prefix: &str,
+    each: &mut dyn FnMut(&str, f64),
+) -> Result<u64, serde_json::Error> {
+    let mut walk = Walk { path: prefix.to_owned(), depth: 0, seen: 0, left_out: 0, each };
+    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    Step(&mut walk).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(walk.left_out)
+}
+
+struct Walk<'a> {
+    path: String,
+    depth: usize,
+    seen: usize,
+    left_out: u64,
+    each: &'a mut dyn FnMut(&str, f64),
+}
+
+/// The value at the path.
+struct Step<'w, 'a>(&'w mut Walk<'a>);
+
+// === impl Walk ===
+
+impl Walk<'_> {
+    fn number(&mut self, value: f64) {
+        if self.seen == NUMBERS_MAX || self.depth > DEPTH_MAX || self.path.len() > PATH_BYTES_MAX {
+            self.left_out += 1;
+            return;
+        }
+        self.seen += 1;
+        (self.each)(&self.path, value);
+    }
+
+    /// Goes to a member, and gives what the path was before.
+    fn enter(&mut self, member: &str) -> usize {
+        let before = self.path.len();
+        self.depth += 1;
+        // Past the limit nothing is read from the path any more, so that it need not grow.
+        if before <= PATH_BYTES_MAX {
+            if before > 0 {
+                self.path.push('.');
+            }
+            self.path.push_str(member);
+        }
+        before
+    }
+
+    fn leave(&mut self, before: usize) {
+        self.path.truncate(before);
+        self.depth -= 1;
+    }
+}
+
+// === impl Step ===
+
+impl<'de> DeserializeSeed<'de> for Step<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Step<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.0.number(f64::from(u8::from(value)));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.0.number(value as f64);
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.0.number(value as f64);
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.0.number(value);
+        Ok(())
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<(), S::Error> {
+        let walk = self.0;
+        let mut index = 0_usize;
+        loop {
+            let before = walk.enter(&index.to_string());
+            let item = seq.next_element_seed(Step(walk));
+            walk.leave(before);
+            if item?.is_none() {
+                return Ok(());
+            }
+            index += 1;
+        }
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let walk = self.0;
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            let before = walk.enter(&key);
+            let value = map.next_value_seed(Step(walk));
+            walk.leave(before);
+            value?;
+        }
+        Ok(())
+    }
+}

@@ -78,14 +78,25 @@ pub fn push_pair(text: &mut String, name: &str, value: &str) {
     text.push('"');
 }
 
-/// Reads rendered pairs back.
+/// Whether it can name a label, or (with colons) a metric.
+#[must_use]
+pub fn is_name(name: &str, colons: bool) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || colons && byte == b':';
+    name.bytes().all(good) && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+}
+
+/// Reads rendered pairs back. Text that nobody rendered gives fewer pairs, or none.
 pub fn pairs(mut rest: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     std::iter::from_fn(move || {
-        let (name, tail) = rest.split_once("=\"")?;
+        let at = memchr::memchr(b'=', rest.as_bytes())?;
+        let (name, tail) = (&rest[..at], rest.get(at + 2..)?);
         let mut end = 0;
-        let bytes = tail.as_bytes();
-        while *bytes.get(end)? != b'"' {
-            end += if bytes[end] == b'\\' { 2 } else { 1 };
+        loop {
+            end += memchr::memchr2(b'"', b'\\', tail.as_bytes().get(end..)?)?;
+            if tail.as_bytes()[end] == b'"' {
+                break;
+            }
+            end += 2;
         }
         let value = &tail[..end];
         rest = tail[end + 1..].strip_prefix(',').unwrap_or_default();

@@ -2,12 +2,12 @@
 //! page.
 //!
 //! Two kinds of input meet in [`exposition`]. What is *pushed* (statsd, Graphite) is read by one
-//! thread ([`ingest`]), understood by [`line`] and [`mapping`], and kept in a [`registry`]. What is
+//! thread ([`ingest`]), understood by [`mod@line`] and [`mapping`], and kept in a [`registry`]. What is
 //! *pulled* (JMX, Jolokia, JSON) is asked for when a scrape comes in ([`pull`]) and turned into
 //! families by [`rules`] or [`mapping`]; nothing of it is kept but the last good answer.
 //!
 //! Reading order: [`config`] (what was asked for), [`labels`] and [`exposition`] (what comes out),
-//! [`line`], [`mapping`], [`registry`], [`ingest`] and [`graphite`] (pushed), [`java`] (Java object
+//! [`mod@line`], [`mapping`], [`registry`], [`ingest`] and [`graphite`] (pushed), [`java`] (Java object
 //! serialization), [`rmi`] (JRMP calls), [`jmx`] (beans), [`rules`] (beans to metrics), [`jolokia`],
 //! [`json`] and [`pull`] (pulled), [`web`] (the page), [`explain`] (`check --explain`).
 //! [`app`] wires them.

@@ -4,10 +4,38 @@
 //! A series is interned once ([`Registry::intern`]) and then addressed by [`SeriesId`]; what
 //! arrives afterwards is one index and one addition. Ids of series that have gone are recognised,
 //! never reused for another series unnoticed.
+//!
+//! A page never becomes invalid by what was pushed. A name keeps its kind for as long as it has
+//! series, and nothing else may have the names that a summary or histogram implies; labels that the
+//! format reserves are renamed. Memory is bounded: series by [`Limits`], each by its kind (a summary
+//! keeps what its error allows, a native histogram 4,096 buckets, a set 4 KiB), label text by
+//! 1 KiB for each series that may be. Past a limit a family's series `overflow="true"` takes what
+//! comes; these come on top of the limit, at most one per family. A family that does not exist yet
+//! has none: what would have made it is refused, because numbers of unrelated names added up mean
+//! nothing.
 
+mod cell;
+mod distinct;
+mod expiry;
+mod histogram;
+mod intern;
+mod page;
+mod quantiles;
+mod render;
+mod summary;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exposition::Page;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use cell::{Cell, Options, Stored};
+pub use page::Cursor;
 
 /// Seconds of a clock that never goes back; whole seconds are all that times to live need.
 pub type Seconds = u32;
@@ -80,7 +108,7 @@ pub struct Spec<'a> {
 pub struct Limits {
     /// Most series of one family.
     pub family_series_max: usize,
-    /// Most series in all.
+    /// Most series in all; only overflow series are made beyond.
     pub series_max: usize,
     /// Most bytes of one label value or metric name; longer ones are cut.
     pub label_bytes_max: usize,
@@ -102,7 +130,7 @@ pub enum Overflow {
 pub enum Refused {
     /// The name, or one that it implies (`_sum`, `_count`, `_bucket`), is of another kind.
     Conflict,
-    /// A limit was met, and [`Overflow::Drop`] asked for.
+    /// A limit was met, and [`Overflow::Drop`] asked for, or there is no family yet.
     Limit,
 }
 
@@ -117,8 +145,12 @@ pub struct Counters {
     pub expired: u64,
     /// Interned series that went into an overflow series, or nowhere, because of a limit.
     pub overflowed: u64,
+    /// Interned series that were refused because their name is of another kind.
+    pub conflicts: u64,
     /// Labels renamed `exported_<name>` because their name is reserved.
     pub renamed_labels: u64,
+    /// Names and label values that were cut.
+    pub cut: u64,
     /// Bytes held, about.
     pub bytes: u64,
 }
@@ -127,12 +159,58 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Registry {
     limits: Limits,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Slots by family and label text.
+    series: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// Members of sets: better mixed, slower.
+    member_hasher: RandomState,
+    families: Vec<Option<Family>>,
+    free_families: Vec<u32>,
+    /// Families in the order of the page.
+    names: BTreeMap<Arc<str>, u32>,
+    /// Series with a time to live, by the second in which they are to be looked at.
+    due: BTreeMap<Seconds, Vec<SeriesId>>,
+    /// Numbers families and series in the order of their making; never repeats.
+    serial: u64,
+    /// The help that was given last: mostly it is the same for all.
+    help: Arc<str>,
+    label_bytes: usize,
+    cell_bytes: usize,
+    counters: Counters,
+    /// Label text being rendered.
+    text: String,
 }
 
-/// Where a page that is written in slices goes on.
-#[derive(Debug, Default)]
-pub struct Cursor {
-    _private: (),
+/// Place of a series; 64 bytes.
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    family: u32,
+    touched: Seconds,
+    /// Seconds; 0 for never.
+    ttl: u32,
+    /// Key in [`Registry::due`]; 0 when it is not there.
+    due: Seconds,
+    /// Bytes of the cell, as they were counted.
+    bytes: u32,
+    serial: u64,
+    labels: Box<str>,
+    cell: Cell,
+}
+
+#[derive(Debug)]
+struct Family {
+    /// Tells it from one that had the name before.
+    serial: u64,
+    name: Arc<str>,
+    help: Arc<str>,
+    stored: Stored,
+    /// Slots, in the order of their serials.
+    members: Vec<u32>,
+    /// What the last series was made with, to share it.
+    options: Options,
 }
 
 // === impl Registry ===
@@ -141,82 +219,139 @@ impl Registry {
     /// An empty registry.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits }
-    }
-
-    /// Finds or makes a series.
-    ///
-    /// # Errors
-    /// [`Refused`]; counted.
-    pub fn intern(&mut self, spec: &Spec<'_>, now: Seconds) -> Result<SeriesId, Refused> {
-        let _ = (&self.limits, spec, now);
-        Err(Refused::Limit)
+        Self {
+            limits,
+            slots: Vec::new(),
+            free: Vec::new(),
+            series: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            member_hasher: RandomState::new(),
+            families: Vec::new(),
+            free_families: Vec::new(),
+            names: BTreeMap::new(),
+            due: BTreeMap::new(),
+            serial: 0,
+            help: Arc::default(),
+            label_bytes: 0,
+            cell_bytes: 0,
+            counters: Counters::default(),
+            text: String::new(),
+        }
     }
 
     /// Whether the series is still there.
     #[must_use]
     pub fn is_live(&self, id: SeriesId) -> bool {
-        let _ = id;
-        false
+        self.slots.get(id.index as usize).is_some_and(|slot| slot.generation == id.generation)
     }
 
-    /// Adds to a counter. False when the series has gone; nothing happened then.
+    /// Adds to a counter; an amount that is negative or not finite adds nothing. False when the
+    /// series has gone; nothing happened then.
     #[inline]
     pub fn add(&mut self, id: SeriesId, amount: f64, now: Seconds) -> bool {
-        let _ = (id, amount, now);
-        false
+        let Some(slot) = self.touch(id, now) else { return false };
+        if let Cell::Counter(value) = &mut slot.cell
+            && (0.0..f64::INFINITY).contains(&amount)
+        {
+            *value = plus(*value, amount);
+        }
+        true
     }
 
     /// Sets a gauge. False when the series has gone.
     #[inline]
     pub fn set(&mut self, id: SeriesId, value: f64, now: Seconds) -> bool {
-        let _ = (id, value, now);
-        false
+        let Some(slot) = self.touch(id, now) else { return false };
+        if let Cell::Gauge(cell) = &mut slot.cell {
+            *cell = value;
+        }
+        true
     }
 
-    /// Shifts a gauge. False when the series has gone.
+    /// Shifts a gauge; by a number that is not finite not at all. False when the series has gone.
     #[inline]
     pub fn shift(&mut self, id: SeriesId, by: f64, now: Seconds) -> bool {
-        let _ = (id, by, now);
-        false
+        let Some(slot) = self.touch(id, now) else { return false };
+        if let Cell::Gauge(value) = &mut slot.cell
+            && by.is_finite()
+        {
+            *value = plus(*value, by);
+        }
+        true
     }
 
-    /// Observes a value `weight` times (a sampled timer stands for more than one). False when the
-    /// series has gone.
+    /// Observes a value `weight` times (a sampled timer stands for more than one). A value that is
+    /// not finite, or a weight that is not above zero, is no observation. False when the series has
+    /// gone.
     #[inline]
     pub fn observe(&mut self, id: SeriesId, value: f64, weight: f64, now: Seconds) -> bool {
-        let _ = (id, value, weight, now);
-        false
+        let Some(slot) = self.touch(id, now) else { return false };
+        if !value.is_finite() || !(f64::MIN_POSITIVE..f64::INFINITY).contains(&weight) {
+            return true;
+        }
+        let grown = match &mut slot.cell {
+            Cell::Summary(summary) => summary.observe(value, weight, now),
+            Cell::Histogram(histogram) => histogram.observe(value, weight),
+            _ => false,
+        };
+        if grown {
+            self.recount(id.index);
+        }
+        true
     }
 
     /// Puts a member into a set. False when the series has gone.
     pub fn insert(&mut self, id: SeriesId, member: &[u8], now: Seconds) -> bool {
-        let _ = (id, member, now);
-        false
-    }
-
-    /// Forgets what nobody has touched for its time to live; to be called about once a second.
-    pub fn sweep(&mut self, now: Seconds) {
-        let _ = now;
+        let hash = self.member_hasher.hash_one(member);
+        let Some(slot) = self.touch(id, now) else { return false };
+        if let Cell::Set(set) = &mut slot.cell
+            && set.insert(hash, now)
+        {
+            self.recount(id.index);
+        }
+        true
     }
 
     /// What it has counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        Counters::default()
+        let families = self.names.len() * (size_of::<Family>() + FAMILY_OVERHEAD);
+        let series = self.slots.capacity() * (size_of::<Slot>() + SLOT_OVERHEAD);
+        let bytes = families + series + self.label_bytes + self.cell_bytes;
+        Counters { families: self.names.len() as u64, bytes: bytes as u64, ..self.counters }
     }
 
-    /// Writes at most `series_max` series from where `cursor` stands (summaries count for more);
-    /// true when the page is complete. Between two calls the registry may change: a family that is
-    /// under way goes on with the series that are there then.
-    pub fn write(
-        &self,
-        page: &mut Page,
-        cursor: &mut Cursor,
-        series_max: usize,
-        now: Seconds,
-    ) -> bool {
-        let _ = (page, cursor, series_max, now);
-        true
+    #[inline]
+    fn touch(&mut self, id: SeriesId, now: Seconds) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(id.index as usize)?;
+        if slot.generation != id.generation {
+            return None;
+        }
+        slot.touched = now;
+        Some(slot)
     }
+
+    /// Takes account of a cell that has another size now.
+    #[cold]
+    fn recount(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        let bytes = u32::try_from(slot.cell.bytes()).unwrap_or(u32::MAX);
+        self.cell_bytes = self.cell_bytes + bytes as usize - slot.bytes as usize;
+        slot.bytes = bytes;
+    }
+
+    fn family(&self, index: u32) -> &Family {
+        self.families[index as usize].as_ref().expect("a series keeps its family")
+    }
+}
+
+/// Names, places in two trees and lists, beside a [`Family`] itself: about.
+const FAMILY_OVERHEAD: usize = 128;
+/// Places in the table and in the family's list, beside a [`Slot`] itself: about.
+const SLOT_OVERHEAD: usize = 16;
+
+/// Sums end at the largest number, not at infinity, which they would never leave.
+#[inline]
+fn plus(sum: f64, more: f64) -> f64 {
+    (sum + more).clamp(f64::MIN, f64::MAX)
 }

@@ -1,22 +1,70 @@
 //! The rules of `jmx_exporter`: beans and attributes in, families out. Pure.
+//!
+//! [`JmxConfig`] is the file, [`Selection`] says what is to be read, [`Rules`] are compiled once and
+//! learn which attributes they need not look at again; a [`Scrape`] takes values and gives families.
+//!
+//! Reading order: [`config`], `selection`, `walk` (values to scalars), `engine` (a scalar to the
+//! rule it hits and what that makes), with `pattern`, `template`, `names` and `sieve` below it, and
+//! `scrape` (what is kept between scrapes, and how samples become families).
 
-mod config;
+pub mod config;
+mod engine;
+mod explain;
+mod names;
+mod number;
+mod pattern;
+mod scrape;
+mod selection;
+mod sieve;
+mod template;
+#[cfg(test)]
+mod tests;
+mod walk;
 
-pub use config::{JmxConfig, JmxConfigError};
+use std::sync::Arc;
 
-use crate::exposition::Family;
-use crate::jmx::{AttributeInfo, ObjectName, Value};
+use hashbrown::{HashMap, HashSet};
+
+pub use config::{JmxConfig, JmxConfigError, Naming};
+pub use explain::{Explained, Explanation, RuleHit};
+pub use scrape::Scrape;
+pub use selection::{BeanAttributes, Selection};
+
+use crate::jmx::ObjectName;
+use config::MetricCustomizer;
+use engine::Engine;
+use scrape::Bean;
 
 /// Compiled rules, with what they have learnt about attributes seen before.
 #[derive(Debug)]
 pub struct Rules {
-    _private: (),
+    engine: Engine,
+    customizers: Vec<MetricCustomizer>,
+    naming: Naming,
+    beans: HashMap<Box<str>, Bean>,
+    /// Names, attributes and descriptions, each once.
+    names: HashSet<Arc<str>>,
+    /// Places that something is known of.
+    plans: usize,
+    /// Number of the scrape.
+    seen: u32,
+    cached_beans: u64,
+    refused_samples: u64,
 }
 
-/// One scrape: attributes go in, families come out.
-#[derive(Debug)]
-pub struct Scrape<'a> {
-    rules: &'a mut Rules,
+/// What rules have counted since their start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleCounters {
+    /// Values that rules were tried on; the others were known.
+    pub evaluations: u64,
+    /// Places whose outcome is known.
+    pub plans: u64,
+    /// Matches given up because they would have taken too long.
+    pub step_limit_hits: u64,
+    /// Samples beyond the limit of one scrape.
+    pub refused_samples: u64,
+    /// `jmx_scrape_cached_beans` of the last scrape.
+    pub cached_beans: u64,
 }
 
 // === impl Rules ===
@@ -25,27 +73,43 @@ impl Rules {
     /// Compiles the rules of a file.
     #[must_use]
     pub fn new(config: &JmxConfig) -> Self {
-        let _ = config;
-        Self { _private: () }
+        Self {
+            engine: Engine::new(config),
+            customizers: config.customizers.clone(),
+            naming: config.naming,
+            beans: HashMap::new(),
+            names: HashSet::new(),
+            plans: 0,
+            seen: 0,
+            cached_beans: 0,
+            refused_samples: 0,
+        }
     }
 
     /// Begins a scrape.
     pub fn scrape(&mut self) -> Scrape<'_> {
-        Scrape { rules: self }
+        Scrape::new(self)
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub fn counters(&self) -> RuleCounters {
+        RuleCounters {
+            evaluations: self.engine.evaluations,
+            plans: self.plans as u64,
+            step_limit_hits: self.engine.step_limit_hits.get(),
+            refused_samples: self.refused_samples,
+            cached_beans: self.cached_beans,
+        }
     }
 }
 
-// === impl Scrape ===
-
-impl Scrape<'_> {
-    /// The readable, wanted attributes of one bean with their values.
-    pub fn bean(&mut self, name: &ObjectName, attributes: &[(&AttributeInfo, &Value)]) {
-        let _ = (&self.rules, name, attributes);
-    }
-
-    /// Families in the order of their names.
-    #[must_use]
-    pub fn finish(self) -> Vec<Family> {
-        Vec::new()
-    }
+/// The customizer of a bean: the first that fits.
+fn customizer(customizers: &[MetricCustomizer], name: &ObjectName) -> Option<usize> {
+    customizers.iter().position(|customizer| {
+        let has = |(key, value): &(String, String)| {
+            name.properties().any(|(name, found)| name == key && found == value)
+        };
+        customizer.domain == name.domain() && customizer.properties.iter().all(has)
+    })
 }

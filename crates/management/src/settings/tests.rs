@@ -321,7 +321,7 @@ fn an_image_may_own_short_flags_and_add_subcommands() {
     assert_eq!(loaded.effective.file, Some(PathBuf::from("a.yml")));
     assert!(matches!(loaded.subcommand, Subcommand::Run));
     let loaded = run(&["--conf-file=b.yml", "check"]);
-    assert!(matches!(loaded.subcommand, Subcommand::Check));
+    assert!(matches!(loaded.subcommand, Subcommand::Check(_)));
     let loaded = run(&["locate", "k", "-c", "c.yml"]);
     assert_eq!(loaded.effective.file, Some(PathBuf::from("c.yml")));
     match &loaded.subcommand {

@@ -1,16 +1,30 @@
-//! A scrape of one JVM: session, cached infos, selection, rules; `jmx_*` metrics of the scrape.
+//! A scrape of one JVM: session, cached infos, selection, rules.
+//!
+//! Names are asked for at every scrape, infos only of beans that are new, changed, or due for the
+//! slow refresh. What a scrape says of itself (`jmx_scrape_*`) is added by whoever asks for it,
+//! who also knows of those that ran out of time.
+
+mod beans;
+#[cfg(test)]
+mod tests;
 
 use std::time::Instant;
 
-use super::session::{SessionError, Target};
+use super::session::{Session, SessionError, Target};
 use crate::exposition::Family;
-use crate::rules::JmxConfig;
+use crate::jmx::{AttributeInfo, ObjectName, Value};
+use crate::rules::{JmxConfig, Rules, Selection};
+use beans::Beans;
 
 /// A JVM that is scraped again and again.
 #[derive(Debug)]
 pub struct Collector {
     target: Target,
-    config: JmxConfig,
+    selection: Selection,
+    queries: Vec<Option<ObjectName>>,
+    rules: Rules,
+    beans: Beans,
+    session: Option<Session>,
 }
 
 // === impl Collector ===
@@ -19,7 +33,15 @@ impl Collector {
     /// Nothing is connected yet.
     #[must_use]
     pub fn new(target: Target, config: JmxConfig) -> Self {
-        Self { target, config }
+        let selection = config.selection();
+        Self {
+            target,
+            queries: selection.queries(),
+            selection,
+            rules: Rules::new(&config),
+            beans: Beans::default(),
+            session: None,
+        }
     }
 
     /// Reads all beans that are wanted and applies the rules. The connection is kept; a broken one
@@ -28,12 +50,82 @@ impl Collector {
     /// # Errors
     /// [`SessionError`] when there is no connection, or none for long enough.
     pub fn scrape(&mut self, deadline: Instant) -> Result<Vec<Family>, SessionError> {
-        let _ = (&self.target, &self.config, deadline);
-        Err(SessionError::Deadline)
+        let kept = self.session.as_ref().is_some_and(|session| !session.is_broken());
+        self.connect(deadline)?;
+        match self.read(deadline) {
+            // The server may have been restarted, or have thought us dead.
+            Err(error) if kept && error.is_connection() => {
+                self.reconnect(deadline)?;
+                self.read(deadline)
+            }
+            result => result,
+        }
     }
 
-    /// Keeps an idle connection alive; to be called every 50 s.
+    /// Reads the values of all beans that are wanted, in the order of the server, without rules.
+    ///
+    /// # Errors
+    /// As [`Collector::scrape`].
+    pub fn values(
+        &mut self,
+        deadline: Instant,
+        mut each: impl FnMut(&ObjectName, &[(&AttributeInfo, &Value)]),
+    ) -> Result<(), SessionError> {
+        self.connect(deadline)?;
+        let Some(session) = &mut self.session else { return Err(SessionError::Deadline) };
+        self.beans.renew(session, &self.queries, &mut self.selection, deadline)?;
+        self.beans.read(session, &mut self.selection, deadline, &mut each)
+    }
+
+    /// Keeps an idle connection alive; to be called every 50 s. A connection that fails is noticed
+    /// here and made anew by the next scrape.
     pub fn heartbeat(&mut self, deadline: Instant) {
-        let _ = deadline;
+        if let Some(session) = self.session.as_mut().filter(|session| !session.is_broken()) {
+            // The session knows that it is broken.
+            let _ = session.ping(deadline);
+        }
+    }
+
+    /// Beans whose attributes are known.
+    #[must_use]
+    pub fn known_beans(&self) -> usize {
+        self.beans.len()
+    }
+
+    /// Ends the connection, so that the server need not wait for it.
+    pub fn close(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.close();
+        }
+    }
+
+    fn read(&mut self, deadline: Instant) -> Result<Vec<Family>, SessionError> {
+        let Some(session) = &mut self.session else { return Err(SessionError::Deadline) };
+        self.beans.renew(session, &self.queries, &mut self.selection, deadline)?;
+        let mut scrape = self.rules.scrape();
+        self.beans.read(session, &mut self.selection, deadline, &mut |name, attributes| {
+            scrape.bean(name, attributes);
+        })?;
+        Ok(scrape.finish())
+    }
+
+    fn connect(&mut self, deadline: Instant) -> Result<(), SessionError> {
+        match &mut self.session {
+            Some(session) if session.is_broken() => self.reconnect(deadline),
+            Some(_) => Ok(()),
+            None => {
+                self.session = Some(Session::connect(&self.target, deadline)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn reconnect(&mut self, deadline: Instant) -> Result<(), SessionError> {
+        // Another process may be behind the address, with other beans of the same names.
+        self.beans.clear();
+        match &mut self.session {
+            Some(session) => session.reconnect(deadline),
+            None => Ok(()),
+        }
     }
 }

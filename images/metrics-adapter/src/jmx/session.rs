@@ -3,10 +3,42 @@
 //! Blocking, because a reply has no length: it ends where its object graph ends, and a reader that
 //! pulls bytes as it needs them is the plainest way to find that end. Sessions live on threads that
 //! may block.
+//!
+//! A server that cannot serialize a value breaks off in the middle of its reply and closes the
+//! connection, and the calls behind are lost. A session then connects anew, goes on behind that
+//! bean, asks for the bean's attributes one by one, and remembers which of them must never be asked
+//! for again.
 
-use std::time::Instant;
+mod convert;
+#[cfg(test)]
+pub(crate) mod fake;
+mod info;
+mod login;
+mod memory;
+pub(crate) mod methods;
+mod pipeline;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::time::{Duration, Instant};
+
+use crate::java::{Graph, JavaError, NodeId, Problem, View, push_null, push_object_name};
+use crate::rmi::{Connection, ObjectId};
 
 use super::{AttributeInfo, ObjectName, Value};
+use memory::Memory;
+use stream::Stream;
+
+pub use convert::value_of;
+
+/// Most new connections within one pass over all beans; each is the work of a bean that cannot be
+/// read, which is remembered.
+const RECONNECTS_MAX: u32 = 1_000;
+
+/// How long a goodbye may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Where and how to connect.
 #[derive(Clone, Debug)]
@@ -23,6 +55,9 @@ pub struct Target {
     pub registry_tls: bool,
     /// Trusted authorities and own certificate; needed as soon as TLS is spoken.
     pub tls: Option<std::sync::Arc<rustls::ClientConfig>>,
+    /// Serialised stub of the server's `RMIServer`, as attach mode and some service URLs give it: no
+    /// registry is asked then, and `port` and `bound` mean nothing.
+    pub stub: Option<Vec<u8>>,
     /// Connect to `host` whatever host the server advertises (default), or to what it advertises.
     pub advertised_host: bool,
 }
@@ -69,22 +104,116 @@ pub type Answer = Result<Vec<(String, Value)>, SessionError>;
 /// A session.
 #[derive(Debug)]
 pub struct Session {
-    _private: (),
+    target: Target,
+    connection: Connection<Stream>,
+    /// The server's connection object.
+    object: ObjectId,
+    graph: Graph,
+    memory: Memory,
+    /// Connections that the current pass may still make.
+    reconnects: u32,
+    /// Bytes may be anywhere in a message; nothing can be read any more.
+    broken: bool,
+}
+
+// === impl Target ===
+
+impl Target {
+    /// A registry without TLS and without login.
+    #[must_use]
+    pub fn new(host: &str, port: u16) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            bound: "jmxrmi".to_owned(),
+            credentials: None,
+            registry_tls: false,
+            tls: None,
+            stub: None,
+            advertised_host: false,
+        }
+    }
+}
+
+// === impl SessionError ===
+
+impl SessionError {
+    /// Whether a new connection may help: the old one ended, or its server no longer knows it.
+    #[must_use]
+    pub fn is_connection(&self) -> bool {
+        match self {
+            Self::Io { .. } => true,
+            Self::Remote { class, .. } => matches!(
+                class.as_str(),
+                "java.rmi.NoSuchObjectException"
+                    | "java.rmi.ServerException"
+                    | "java.rmi.ServerError"
+                    | "java.io.IOException"
+            ),
+            Self::Deadline | Self::Protocol(_) => false,
+        }
+    }
+
+    pub(super) fn remote((class, message): (String, String)) -> Self {
+        Self::Remote { class, message }
+    }
+
+    fn of_stream(error: JavaError, target: &str) -> Self {
+        use std::io::ErrorKind;
+        let io = |source| Self::Io { target: target.to_owned(), source };
+        match error.problem {
+            Problem::Io(source) => match source.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::Deadline,
+                _ => io(source),
+            },
+            Problem::End => io(ErrorKind::UnexpectedEof.into()),
+            Problem::Aborted { class, message } => Self::Remote { class, message },
+            problem => Self::Protocol(format!("byte {}: {problem}", error.offset)),
+        }
+    }
 }
 
 // === impl Session ===
 
 impl Session {
-    /// Looks up the registry, logs in.
+    /// Looks up the registry (or takes the stub), logs in.
     ///
     /// # Errors
     /// [`SessionError`].
     pub fn connect(target: &Target, deadline: Instant) -> Result<Self, SessionError> {
-        let _ = (target, deadline);
-        Err(SessionError::Deadline)
+        let (connection, object) = login::login(target, deadline)?;
+        Ok(Self {
+            target: target.clone(),
+            connection,
+            object,
+            graph: Graph::default(),
+            memory: Memory::default(),
+            reconnects: 0,
+            broken: false,
+        })
     }
 
-    /// Names of beans that fit a pattern; all without one.
+    /// Connects once more; what was learnt about attributes is kept.
+    ///
+    /// # Errors
+    /// [`SessionError`]; the old connection is gone then, too.
+    pub fn reconnect(&mut self, deadline: Instant) -> Result<(), SessionError> {
+        self.farewell();
+        self.broken = true;
+        let (connection, object) = login::login(&self.target, deadline)?;
+        self.connection = connection;
+        self.object = object;
+        self.broken = false;
+        Ok(())
+    }
+
+    /// Whether nothing can be asked any more but [`Session::reconnect`].
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Names of beans that fit a pattern; all without one. Those that are no names are left out.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -93,8 +222,15 @@ impl Session {
         pattern: Option<&ObjectName>,
         deadline: Instant,
     ) -> Result<Vec<ObjectName>, SessionError> {
-        let _ = (pattern, deadline);
-        Err(SessionError::Deadline)
+        let root = self.call(methods::QUERY_NAMES, deadline, |out| {
+            match pattern {
+                Some(pattern) => push_object_name(pattern.as_str(), out),
+                None => push_null(out),
+            }
+            push_null(out);
+            push_null(out);
+        })?;
+        Ok(info::names(&self.graph, root))
     }
 
     /// Attributes of many beans, pipelined; answers in the order of the names.
@@ -106,11 +242,33 @@ impl Session {
         names: &[ObjectName],
         deadline: Instant,
     ) -> Result<Vec<Result<Vec<AttributeInfo>, SessionError>>, SessionError> {
-        let _ = (names, deadline);
-        Err(SessionError::Deadline)
+        self.reconnects = RECONNECTS_MAX;
+        let mut infos = Vec::with_capacity(names.len());
+        let mut send = |index: usize, out: &mut Vec<u8>| {
+            push_object_name(ObjectName::as_str(&names[index]), out);
+            push_null(out);
+        };
+        while infos.len() < names.len() {
+            let from = infos.len();
+            let calls = pipeline::Calls {
+                method: methods::GET_MBEAN_INFO,
+                range: from..names.len(),
+                size: &|index| names[index].as_str().len(),
+                send: &mut send,
+            };
+            let outcome = self.pipeline(calls, deadline, &mut |_, graph, result| {
+                infos.push(match result {
+                    Ok(root) => Ok(info::attributes(graph, root)),
+                    Err(thrown) => Err(SessionError::remote(graph.throwable(thrown))),
+                });
+            });
+            self.go_on(outcome, infos.len() > from, deadline, |error| infos.push(Err(error)))?;
+        }
+        Ok(infos)
     }
 
-    /// Values of many beans, pipelined; `each` gets the index and the answer in order.
+    /// Values of many beans, pipelined; `each` gets the index and the answer, in order but for
+    /// beans that could not be read at once: those come last.
     ///
     /// # Errors
     /// Those of the connection; those of single beans are in the answers.
@@ -120,8 +278,8 @@ impl Session {
         deadline: Instant,
         each: &mut dyn FnMut(usize, Answer),
     ) -> Result<(), SessionError> {
-        let _ = (wanted, deadline, each);
-        Err(SessionError::Deadline)
+        self.reconnects = RECONNECTS_MAX;
+        self.read_values(wanted, deadline, each)
     }
 
     /// Shows the server that somebody is there.
@@ -129,10 +287,110 @@ impl Session {
     /// # Errors
     /// [`SessionError`].
     pub fn ping(&mut self, deadline: Instant) -> Result<(), SessionError> {
-        let _ = deadline;
-        Err(SessionError::Deadline)
+        self.call(methods::GET_DEFAULT_DOMAIN, deadline, push_null).map(|_| ())
     }
 
-    /// Says goodbye, so that the server need not wait two minutes for us.
-    pub fn close(self) {}
+    /// Says goodbye, so that the server need not wait two minutes for us. Dropping a session does
+    /// the same without waiting for the answer.
+    pub fn close(mut self) {
+        if !self.broken {
+            let deadline = Instant::now() + CLOSE_TIMEOUT;
+            self.connection.stream().set_deadline(deadline);
+            self.connection.call(&self.object, methods::CLOSE);
+            if self.connection.flush().is_ok() {
+                // Whatever it says, this is the end.
+                let _ = self.connection.reply(&mut self.graph, true);
+            }
+            self.broken = true;
+        }
+    }
+
+    fn farewell(&mut self) {
+        if !self.broken {
+            self.connection.stream().set_deadline(Instant::now() + CLOSE_TIMEOUT);
+            self.connection.call(&self.object, methods::CLOSE);
+            let _ = self.connection.flush();
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("{}:{}", self.target.host, self.target.port)
+    }
+
+    /// One call, one reply.
+    fn call(
+        &mut self,
+        method: crate::rmi::Method,
+        deadline: Instant,
+        arguments: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<NodeId, SessionError> {
+        self.check()?;
+        self.connection.stream().set_deadline(deadline);
+        arguments(self.connection.call(&self.object, method));
+        let reply =
+            self.connection.flush().and_then(|()| self.connection.reply(&mut self.graph, false));
+        match reply {
+            Ok(reply) => {
+                reply.result.map_err(|thrown| SessionError::remote(self.graph.throwable(thrown)))
+            }
+            Err(error) => {
+                self.broken = true;
+                Err(SessionError::of_stream(error, &self.name()))
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), SessionError> {
+        if self.broken {
+            let source = std::io::ErrorKind::NotConnected.into();
+            return Err(SessionError::Io { target: self.name(), source });
+        }
+        Ok(())
+    }
+
+    /// After a pipeline has stopped early: whether and how the rest can be read. `skip` gets the
+    /// error of the one call that is to blame.
+    fn go_on(
+        &mut self,
+        outcome: Result<(), pipeline::Stopped>,
+        progress: bool,
+        deadline: Instant,
+        skip: impl FnOnce(SessionError),
+    ) -> Result<(), SessionError> {
+        if outcome.is_err() {
+            self.reconnects = self.reconnects.saturating_sub(1);
+        }
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(pipeline::Stopped::Aborted(error) | pipeline::Stopped::Failed(error))
+                if self.reconnects == 0 =>
+            {
+                Err(error)
+            }
+            Err(pipeline::Stopped::Aborted(error)) => {
+                self.reconnect(deadline)?;
+                skip(error);
+                Ok(())
+            }
+            // The server has gone, perhaps come back. Without progress it is not tried twice.
+            Err(pipeline::Stopped::Failed(error)) if progress && error.is_connection() => {
+                self.reconnect(deadline)
+            }
+            Err(pipeline::Stopped::Failed(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.farewell();
+    }
+}
+
+/// A string of a graph, or nothing.
+fn text(graph: &Graph, id: NodeId) -> String {
+    match graph.view(id) {
+        View::Text(text) => text.to_owned(),
+        _ => String::new(),
+    }
 }

@@ -1,6 +1,12 @@
 //! The value of an attribute, as far as metrics can use it.
 
+#[cfg(test)]
+mod tests;
+mod text;
+
 use std::fmt;
+
+pub(crate) use text::{big_decimal, big_integer};
 
 /// A number with the type that decides how Java would print it.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,8 +82,8 @@ impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Integer(value) => value.fmt(f),
-            Self::Float(value) => value.fmt(f),
-            Self::Double(value) => value.fmt(f),
+            Self::Float(value) => text::float(*value).fmt(f),
+            Self::Double(value) => text::double(*value).fmt(f),
             Self::Big(text) => f.write_str(text),
         }
     }

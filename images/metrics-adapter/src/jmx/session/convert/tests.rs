@@ -1,0 +1,198 @@
+use proptest::prelude::*;
+
+use super::value_of;
+use crate::java::sample::Sample;
+use crate::java::{Limits, read_object};
+use crate::jmx::{Number, Value};
+
+const OPEN: &str = "javax.management.openmbean";
+
+fn value(sample: &Sample) -> Value {
+    let (graph, root) = read_object(&sample.bytes, &Limits::default()).unwrap();
+    value_of(&graph, root)
+}
+
+fn boxed(class: &str, field: &str, bytes: &[u8]) -> Sample {
+    Sample::new()
+        .object()
+        .class(class, 2, &[field])
+        .class("java.lang.Number", 2, &[])
+        .null()
+        .raw(bytes)
+}
+
+#[test]
+fn boxed_numbers_keep_their_type() {
+    for (class, field, bytes, number) in [
+        ("java.lang.Byte", "Bvalue", &[0xff][..], Number::Integer(-1)),
+        ("java.lang.Short", "Svalue", &[1, 0], Number::Integer(256)),
+        ("java.lang.Integer", "Ivalue", &[0, 0, 1, 0], Number::Integer(256)),
+        ("java.lang.Long", "Jvalue", &[0, 0, 1, 0, 0, 0, 0, 0], Number::Integer(1 << 40)),
+        ("java.lang.Float", "Fvalue", &0.5f32.to_be_bytes(), Number::Float(0.5)),
+        ("java.lang.Double", "Dvalue", &0.5f64.to_be_bytes(), Number::Double(0.5)),
+        ("java.util.concurrent.atomic.AtomicInteger", "Ivalue", &[0, 0, 0, 9], Number::Integer(9)),
+        ("com.example.Gauge", "Dvalue", &2.0f64.to_be_bytes(), Number::Double(2.0)),
+    ] {
+        assert_eq!(value(&boxed(class, field, bytes)), Value::Number(number), "{class}");
+    }
+    let unknown = boxed("com.example.Odd", "Iother", &[0, 0, 0, 1]);
+    assert_eq!(value(&unknown), Value::Other("com.example.Odd".to_owned()));
+}
+
+#[test]
+fn plain_values() {
+    let boolean =
+        Sample::new().object().class("java.lang.Boolean", 2, &["Zvalue"]).null().raw(&[1]);
+    assert_eq!(value(&boolean), Value::Boolean(true));
+    assert_eq!(value(&Sample::new().null()), Value::Null);
+    assert_eq!(value(&Sample::new().string("up")), Value::Text("up".to_owned()));
+    let date = Sample::new()
+        .object()
+        .class("java.sql.Timestamp", 2, &["Inanos"])
+        .class("java.util.Date", 3, &[])
+        .null()
+        .block(&1_234_567_890_123i64.to_be_bytes())
+        .end()
+        .int(0);
+    assert_eq!(value(&date), Value::Date(1_234_567_890_123));
+    let list = Sample::new().object().class("java.util.ArrayList", 3, &["Isize"]).null();
+    assert_eq!(value(&list.int(0).block(&[0; 4]).end()), Value::Array);
+    let longs = Sample::new().array().class("[J", 2, &[]).null().int(1).long(5);
+    assert_eq!(value(&longs), Value::Array);
+    let map = Sample::new().object().class("java.util.HashMap", 3, &[]).null().end();
+    assert_eq!(value(&map), Value::Other("java.util.HashMap".to_owned()));
+    let colour = Sample::new()
+        .raw(&[0x7e])
+        .class("Colour", 0x12, &[])
+        .class("java.lang.Enum", 0x12, &[])
+        .null()
+        .string("RED");
+    assert_eq!(value(&colour), Value::Text("RED".to_owned()));
+}
+
+#[test]
+fn big_numbers() {
+    let integer = |sample: Sample| {
+        sample
+            .object()
+            .class("java.math.BigInteger", 3, &["Isignum", "Lmagnitude:[B"])
+            .class("java.lang.Number", 2, &[])
+            .null()
+            .int(-1)
+            .array()
+            .class("[B", 2, &[])
+            .null()
+            .int(2)
+            .raw(&[1, 44])
+            .end()
+    };
+    assert_eq!(value(&integer(Sample::new())), Value::Number(Number::Big("-300".to_owned())));
+    let decimal = Sample::new()
+        .object()
+        .class("java.math.BigDecimal", 3, &["Iscale", "LintVal:Ljava/math/BigInteger;"])
+        .class("java.lang.Number", 2, &[])
+        .null()
+        .int(2);
+    let decimal = integer(decimal).end();
+    assert_eq!(value(&decimal), Value::Number(Number::Big("-3.00".to_owned())));
+}
+
+/// Composite data with one column, whose value follows.
+fn composite(sample: Sample, key: &str) -> Sample {
+    sample
+        .object()
+        .class(
+            &format!("{OPEN}.CompositeDataSupport"),
+            2,
+            &["LcompositeType:Lx;", "Lcontents:Ljava/util/SortedMap;"],
+        )
+        .null()
+        .null()
+        .object()
+        .class("java.util.TreeMap", 3, &["Lcomparator:Ljava/util/Comparator;"])
+        .null()
+        .null()
+        .block(&[0, 0, 0, 1])
+        .string(key)
+}
+
+#[test]
+fn composite_data_has_its_columns() {
+    let inner = composite(composite(Sample::new(), "outer"), "inner").integer(3).end().end();
+    let three = Value::Number(Number::Integer(3));
+    let inner_value = Value::Composite(vec![("inner".to_owned(), three)]);
+    let outer_value = Value::Composite(vec![("outer".to_owned(), inner_value)]);
+    assert_eq!(value(&inner), outer_value);
+}
+
+#[test]
+fn tabular_data_has_its_index_and_rows() {
+    let table = Sample::new()
+        .object()
+        .class(
+            &format!("{OPEN}.TabularDataSupport"),
+            2,
+            &["LdataMap:Ljava/util/Map;", "LtabularType:Lx;"],
+        )
+        .null()
+        .object()
+        .class("java.util.LinkedHashMap", 2, &["ZaccessOrder"])
+        .class("java.util.HashMap", 3, &["FloadFactor", "Ithreshold"])
+        .null()
+        .raw(&[0; 8])
+        .block(&[0, 0, 0, 16, 0, 0, 0, 1])
+        .object()
+        .class("java.util.ArrayList", 3, &["Isize"])
+        .null()
+        .int(1)
+        .block(&[0, 0, 0, 1])
+        .string("the key")
+        .end();
+    let table = composite(table, "key").string("a").end().end().raw(&[0]);
+    let table = table
+        .object()
+        .class(&format!("{OPEN}.TabularType"), 2, &["LindexNames:Ljava/util/List;"])
+        .null()
+        .object()
+        .class("java.util.Collections$UnmodifiableRandomAccessList", 2, &[])
+        .class("java.util.Collections$UnmodifiableList", 2, &["Llist:Ljava/util/List;"])
+        .class("java.util.Collections$UnmodifiableCollection", 2, &["Lc:Ljava/util/Collection;"])
+        .null()
+        .null()
+        .object()
+        .class("java.util.Arrays$ArrayList", 2, &["La:[Ljava/lang/Object;"])
+        .null()
+        .array()
+        .class("[Ljava.lang.String;", 2, &[])
+        .null()
+        .int(1)
+        .string("key");
+    let index = vec!["key".to_owned()];
+    let rows = vec![vec![("key".to_owned(), Value::Text("a".to_owned()))]];
+    assert_eq!(value(&table), Value::Tabular { index, rows });
+}
+
+#[test]
+fn loops_and_doubling_end() {
+    // Composite data whose column is itself: handle 4 is the outer object.
+    let looped = composite(Sample::new(), "me").reference(3).end();
+    let mut found = value(&looped);
+    let mut depth = 0;
+    while let Value::Composite(columns) = found {
+        found = columns.into_iter().next().unwrap().1;
+        depth += 1;
+    }
+    assert_eq!((depth, found), (16, Value::Other(format!("{OPEN}.CompositeDataSupport"))));
+}
+
+proptest! {
+    #[test]
+    fn any_graph_converts(at in 4usize..1000, byte: u8) {
+        let mut bytes = composite(composite(Sample::new(), "a"), "b").reference(3).end().end().bytes;
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok((graph, root)) = read_object(&bytes, &Limits::default()) {
+            let _ = value_of(&graph, root);
+        }
+    }
+}

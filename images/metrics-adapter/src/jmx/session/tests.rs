@@ -1,0 +1,338 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use sha1::{Digest, Sha1};
+
+use super::fake::{Action, Call, Fake, answer, exception, info, list, names};
+use super::{Session, SessionError, Target, Wanted, methods};
+use crate::java::sample::Sample;
+use crate::jmx::{Number, ObjectName, Value};
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+fn object_names(count: usize) -> Vec<ObjectName> {
+    (0..count).map(|at| ObjectName::parse(&format!("test:n={at}")).unwrap()).collect()
+}
+
+/// All answers with their indices, as they came.
+fn read(session: &mut Session, wanted: &[Wanted<'_>]) -> Vec<(usize, Vec<(String, Value)>)> {
+    let mut answers = Vec::new();
+    session
+        .values(wanted, soon(), &mut |index, answer| {
+            answers.push((index, answer.unwrap_or_default()));
+        })
+        .unwrap();
+    answers
+}
+
+fn number(value: i64) -> Value {
+    Value::Number(Number::Integer(value))
+}
+
+/// Integers for all attributes asked for.
+fn integers(call: &Call) -> Action {
+    let value = |_: &str, sample: Sample| sample.integer(7);
+    if call.hash == methods::GET_ATTRIBUTES.hash {
+        Action::Value(list(call.texts.iter().map(String::as_str), value))
+    } else if call.hash == methods::GET_ATTRIBUTE.hash {
+        Action::Value(Sample::new().integer(7))
+    } else if call.hash == methods::GET_DEFAULT_DOMAIN.hash {
+        Action::Value(Sample::new().string("DefaultDomain"))
+    } else {
+        Action::Void
+    }
+}
+
+#[test]
+fn hashes_are_those_of_the_methods() {
+    let name = "Ljavax/management/ObjectName;";
+    let subject = "Ljavax/security/auth/Subject;";
+    for (method, text) in [
+        (
+            methods::NEW_CLIENT,
+            "newClient(Ljava/lang/Object;)Ljavax/management/remote/rmi/RMIConnection;".to_owned(),
+        ),
+        (methods::CLOSE, "close()V".to_owned()),
+        (
+            methods::QUERY_NAMES,
+            format!("queryNames({name}Ljava/rmi/MarshalledObject;{subject})Ljava/util/Set;"),
+        ),
+        (
+            methods::GET_MBEAN_INFO,
+            format!("getMBeanInfo({name}{subject})Ljavax/management/MBeanInfo;"),
+        ),
+        (
+            methods::GET_ATTRIBUTE,
+            format!("getAttribute({name}Ljava/lang/String;{subject})Ljava/lang/Object;"),
+        ),
+        (
+            methods::GET_ATTRIBUTES,
+            format!(
+                "getAttributes({name}[Ljava/lang/String;{subject})Ljavax/management/AttributeList;"
+            ),
+        ),
+        (methods::GET_DEFAULT_DOMAIN, format!("getDefaultDomain({subject})Ljava/lang/String;")),
+    ] {
+        let mut digest = Sha1::new();
+        digest.update((text.len() as u16).to_be_bytes());
+        digest.update(text.as_bytes());
+        let first: [u8; 8] = digest.finalize()[..8].try_into().unwrap();
+        assert_eq!(method.hash, i64::from_le_bytes(first), "{text}");
+    }
+}
+
+#[test]
+fn a_session_from_login_to_goodbye() {
+    let fake = Fake::start(|call| match call.hash {
+        hash if hash == methods::QUERY_NAMES.hash => {
+            let texts = ["a:b=c", "no name", "d:e=\"f,g\"", "h:*"];
+            Action::Value(names(&texts.map(str::to_owned)))
+        }
+        hash if hash == methods::GET_MBEAN_INFO.hash && call.name == "a:b=c" => {
+            Action::Value(info(&["Count", "Size"]))
+        }
+        hash if hash == methods::GET_MBEAN_INFO.hash => {
+            Action::Throw(exception("javax.management.InstanceNotFoundException", &call.name))
+        }
+        _ => integers(call),
+    });
+    let mut target = fake.target();
+    target.credentials = Some(("reader".to_owned(), "secret".to_owned().into()));
+    let mut session = Session::connect(&target, soon()).unwrap();
+    let pattern = ObjectName::parse("*:*").unwrap();
+    let found = session.names(Some(&pattern), soon()).unwrap();
+    let texts: Vec<_> = found.iter().map(ObjectName::as_str).collect();
+    assert_eq!(texts, ["a:b=c", "d:e=\"f,g\""]);
+    let infos = session.infos(&found, soon()).unwrap();
+    let first = infos[0].as_ref().unwrap();
+    assert_eq!(first.len(), 2);
+    assert_eq!((first[1].name.as_str(), first[1].declared.as_str()), ("Size", "int"));
+    assert_eq!((first[1].description.as_str(), first[1].readable), ("what it is", true));
+    let error = infos[1].as_ref().unwrap_err().to_string();
+    assert_eq!(error, "javax.management.InstanceNotFoundException: d:e=\"f,g\"");
+    let attributes = ["Count".to_owned(), "Size".to_owned()];
+    let answers = read(&mut session, &[Wanted { name: &found[0], attributes: &attributes }]);
+    let pairs = vec![("Count".to_owned(), number(7)), ("Size".to_owned(), number(7))];
+    assert_eq!(answers, [(0, pairs)]);
+    session.ping(soon()).unwrap();
+    session.close();
+    assert_eq!(fake.calls(methods::NEW_CLIENT)[0].texts, ["reader", "secret"]);
+    assert_eq!(fake.calls(methods::QUERY_NAMES)[0].name, "*:*");
+    assert_eq!(fake.calls(methods::CLOSE).len(), 1);
+    // Registry and objects are behind one port: one connection.
+    assert_eq!(fake.calls(methods::CLOSE)[0].connection, 0);
+}
+
+#[test]
+fn a_wrong_password_is_the_servers_answer() {
+    let fake = Fake::start(|_| {
+        Action::Throw(exception("java.lang.SecurityException", "Authentication failed!"))
+    });
+    let error = Session::connect(&fake.target(), soon()).unwrap_err();
+    assert_eq!(error.to_string(), "java.lang.SecurityException: Authentication failed!");
+    assert!(!error.is_connection());
+}
+
+#[test]
+fn thousands_of_large_answers_do_not_jam() {
+    // The server answers each call before it reads the next, 20 KB at a time, 40 MB in all.
+    let fake = Fake::start(|call| match call.hash {
+        hash if hash == methods::GET_ATTRIBUTES.hash => {
+            let text = "x".repeat(20_000);
+            let texts = call.texts.iter().map(String::as_str);
+            Action::Value(list(texts, |_, sample| sample.string(&text)))
+        }
+        _ => integers(call),
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(2_000);
+    let attributes = ["A".repeat(300)];
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    let answers = read(&mut session, &wanted);
+    assert!(answers.iter().enumerate().all(|(at, (index, _))| at == *index));
+    assert_eq!(answers.len(), 2_000);
+    assert!(matches!(&answers[1_999].1[0].1, Value::Text(text) if text.len() == 20_000));
+}
+
+#[test]
+fn a_bean_that_fails_as_a_whole_is_read_by_attribute() {
+    let fake = Fake::start(|call| match (call.name.as_str(), call.hash) {
+        ("test:n=1", hash) if hash == methods::GET_ATTRIBUTES.hash => {
+            Action::Throw(exception("javax.management.RuntimeMBeanException", "bulk"))
+        }
+        ("test:n=1", hash) if hash == methods::GET_ATTRIBUTE.hash && call.texts == ["Bad"] => {
+            Action::Throw(exception("javax.management.MBeanException", "getter"))
+        }
+        ("test:n=2", _) => {
+            Action::Throw(exception("javax.management.InstanceNotFoundException", "gone"))
+        }
+        _ => integers(call),
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(4);
+    let attributes = ["Good".to_owned(), "Bad".to_owned()];
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    for round in 1..3 {
+        let answers = read(&mut session, &wanted);
+        let counts: Vec<_> = answers.iter().map(|(index, found)| (*index, found.len())).collect();
+        assert_eq!(counts, [(0, 2), (2, 0), (3, 2), (1, 1)]);
+        assert_eq!(answers[3].1, [("Good".to_owned(), number(7))]);
+        // The bulk call is not tried again.
+        assert_eq!(fake.calls(methods::GET_ATTRIBUTES).len(), 4 + (round - 1) * 3);
+        assert_eq!(fake.calls(methods::GET_ATTRIBUTE).len(), 2 * round);
+    }
+}
+
+#[test]
+fn what_cannot_be_serialized_is_asked_for_once() {
+    // The server breaks off: what it has written so far, its exception, the end of the connection.
+    let abort = |sample: Sample| {
+        let thrown = exception("java.io.NotSerializableException", "java.lang.Thread");
+        let bytes = sample.raw(&[0x7b]).raw(&thrown.bytes[4..]);
+        let length = answer(1, &bytes).len();
+        Action::Cut(bytes, length)
+    };
+    let fake = Fake::start(move |call| match call.hash {
+        hash if hash == methods::GET_ATTRIBUTES.hash
+            && call.name == "test:n=1"
+            && call.texts.iter().any(|text| text == "Thread") =>
+        {
+            let mut sample = list(["Count"], |_, sample| sample.integer(1));
+            // Without its end mark.
+            sample.bytes.pop();
+            abort(sample)
+        }
+        hash if hash == methods::GET_ATTRIBUTE.hash && call.texts == ["Thread"] => {
+            abort(Sample::new())
+        }
+        _ => integers(call),
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(3);
+    let attributes = ["Count".to_owned(), "Thread".to_owned(), "Size".to_owned()];
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    let answers = read(&mut session, &wanted);
+    let counts: Vec<_> = answers.iter().map(|(index, found)| (*index, found.len())).collect();
+    assert_eq!(counts, [(0, 3), (2, 3), (1, 2)]);
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 3);
+    let before = fake.calls(methods::GET_ATTRIBUTE).len();
+
+    let answers = read(&mut session, &wanted);
+    let counts: Vec<_> = answers.iter().map(|(index, found)| (*index, found.len())).collect();
+    assert_eq!(counts, [(0, 3), (1, 2), (2, 3)]);
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 3);
+    assert_eq!(fake.calls(methods::GET_ATTRIBUTE).len(), before);
+}
+
+#[test]
+fn a_restart_in_the_middle_is_one_new_connection() {
+    let answered = AtomicUsize::new(0);
+    let fake = Fake::start(move |call| {
+        if call.hash == methods::GET_ATTRIBUTES.hash {
+            // Half an answer, then nothing.
+            if answered.fetch_add(1, Ordering::Relaxed) == 700 {
+                return Action::Cut(list(["A"], |_, sample| sample.integer(7)), 60);
+            }
+        }
+        integers(call)
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(2_000);
+    let attributes = ["A".to_owned()];
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    let answers = read(&mut session, &wanted);
+    assert!(
+        answers.iter().enumerate().all(|(at, (index, found))| at == *index && found.len() == 1)
+    );
+    assert_eq!(answers.len(), 2_000);
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 2);
+}
+
+#[test]
+fn an_end_without_an_answer_is_an_error() {
+    let fake = Fake::start(|call| match call.hash {
+        hash if hash == methods::NEW_CLIENT.hash => Action::Void,
+        _ => Action::Close,
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let error = session.names(None, soon()).unwrap_err();
+    assert!(matches!(&error, SessionError::Io { .. }), "{error}");
+    assert!(error.is_connection() && session.is_broken());
+    assert!(session.names(None, soon()).is_err());
+    session.reconnect(soon()).unwrap();
+    assert!(!session.is_broken());
+    let names = object_names(3);
+    let wanted: Vec<_> = names.iter().map(|name| Wanted { name, attributes: &[] }).collect();
+    let error = session.values(&wanted, soon(), &mut |_, _| {}).unwrap_err();
+    assert!(matches!(&error, SessionError::Io { .. }), "{error}");
+}
+
+#[test]
+fn a_server_that_stops_answering_costs_the_deadline() {
+    let fake = Fake::start(|call| match call.hash {
+        hash if hash == methods::NEW_CLIENT.hash => Action::Void,
+        _ => Action::Hang,
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let error = session.ping(Instant::now() + Duration::from_millis(50)).unwrap_err();
+    assert!(matches!(error, SessionError::Deadline), "{error}");
+    assert!(session.is_broken());
+
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = Target::new("127.0.0.1", mute.local_addr().unwrap().port());
+    let deadline = Instant::now() + Duration::from_millis(50);
+    let error = Session::connect(&target, deadline).unwrap_err();
+    assert!(matches!(error, SessionError::Deadline), "{error}");
+    let error = Session::connect(&fake.target(), Instant::now()).unwrap_err();
+    assert!(matches!(error, SessionError::Deadline), "{error}");
+}
+
+#[test]
+fn hostile_answers_end_the_session() {
+    let hash = methods::QUERY_NAMES.hash;
+    let deep = (0..5_000).fold(
+        Sample::new().array().class("[Ljava.lang.Object;", 2, &[]).null().int(1),
+        |sample, _| sample.array().reference(0).int(1),
+    );
+    let tower = (0..100).fold(Sample::new().object(), |sample, _| sample.class("A", 2, &[]));
+    let long = Sample::new().raw(&[0x7c]).long(1 << 40);
+    let looped = Sample::new().object().class("A", 2, &[]).reference(0);
+    for (bytes, what) in [
+        (answer(1, &deep), "objects within objects"),
+        (answer(1, &tower), "classes within classes"),
+        (answer(1, &long), "bytes of a string"),
+        (answer(1, &looped), "does not lead to a class"),
+        (b"HTTP/1.1 400 Bad Request\r\n".to_vec(), "expected a return"),
+    ] {
+        let fake =
+            Fake::start(
+                move |call| {
+                    if call.hash == hash { Action::Raw(bytes.clone()) } else { Action::Void }
+                },
+            );
+        let mut session = Session::connect(&fake.target(), soon()).unwrap();
+        let error = session.names(None, soon()).unwrap_err();
+        assert!(matches!(&error, SessionError::Protocol(_)), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+        assert!(session.is_broken());
+    }
+}
+
+#[test]
+fn what_needs_tls_says_so() {
+    let fake = Fake::start(|_| Action::Void);
+    let mut target = fake.target();
+    target.registry_tls = true;
+    let error = Session::connect(&target, soon()).unwrap_err();
+    assert!(error.to_string().contains("wants TLS"), "{error}");
+    target.registry_tls = false;
+    target.advertised_host = true;
+    let error = Session::connect(&target, soon()).unwrap_err();
+    assert!(error.to_string().contains("pod-7.invalid"), "{error}");
+}

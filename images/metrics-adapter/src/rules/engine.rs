@@ -1,0 +1,408 @@
+//! The rules themselves: which one a scalar hits, and what that makes of it.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::config::{JmxConfig, RuleConfig, RuleKind};
+use super::names::{safe, safe_label, snake_case};
+use super::number::java_double;
+use super::pattern::{Captures, NEVER, Pattern, StepLimitHits};
+use super::sieve::{ALPHABET, Scan, Sieve};
+use super::template::Template;
+use super::walk::{BeanText, Place, Scalar};
+
+/// What a rule with `cache` sees in place of the value.
+const CACHED_VALUE: &str = "<cache>";
+
+/// All rules, compiled.
+#[derive(Debug)]
+pub(super) struct Engine {
+    rules: Vec<Rule>,
+    variants: Vec<Variant>,
+    lowercase_name: bool,
+    lowercase_labels: bool,
+    infer_counter: bool,
+    /// Some rule makes numbers of its own, so texts may become metrics.
+    pub(super) text_matters: bool,
+    /// Some rule has `cache`.
+    pub(super) has_cache: bool,
+    pub(super) step_limit_hits: StepLimitHits,
+    /// How often rules were tried on a value.
+    pub(super) evaluations: u64,
+}
+
+/// A rule, compiled.
+#[derive(Debug)]
+struct Rule {
+    line: u64,
+    pattern: Option<Pattern>,
+    variant: usize,
+    /// Its number within the variant's sieve.
+    number: usize,
+    templates: Result<Templates, String>,
+    factor: f64,
+    kind: RuleKind,
+    cache: bool,
+}
+
+#[derive(Debug, Default)]
+struct Templates {
+    name: Option<Template>,
+    value: Option<Template>,
+    help: Option<Template>,
+    labels: Vec<(Template, Template)>,
+    uses_groups: bool,
+}
+
+/// Rules that see the same match string.
+#[derive(Debug)]
+struct Variant {
+    snake: bool,
+    cache: bool,
+    sieve: Option<Sieve>,
+    text: String,
+    /// Where the value begins.
+    split: usize,
+    one_line: bool,
+    scan: Scan,
+}
+
+/// What came of a scalar.
+#[derive(Debug)]
+pub(super) struct Evaluation {
+    /// Index of the rule that was hit.
+    pub(super) rule: Option<usize>,
+    pub(super) outcome: Outcome,
+    /// Every other number or truth value at this place has the same outcome.
+    pub(super) stable: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Outcome {
+    NoRule,
+    Dropped(Dropped),
+    Made(Made),
+}
+
+/// Why a rule that was hit makes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Dropped {
+    /// `value` is no number: this.
+    Value(String),
+    /// The name is empty.
+    Name,
+    /// A template refers to a group that is not there.
+    Template(String),
+}
+
+/// What a rule makes of a place; the value is still to be put in.
+#[derive(Debug, PartialEq)]
+pub(super) struct Made {
+    pub(super) name: String,
+    /// Sorted, each name once.
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) kind: RuleKind,
+    /// `None` for the default text.
+    pub(super) help: Option<String>,
+    /// The number of `value`.
+    pub(super) fixed: Option<f64>,
+    pub(super) factor: f64,
+    /// The match string before its last colon.
+    pub(super) origin: String,
+}
+
+// === impl Engine ===
+
+impl Engine {
+    pub(super) fn new(config: &JmxConfig) -> Self {
+        let mut variants: Vec<Variant> = Vec::new();
+        let mut rules = Vec::with_capacity(config.rules.len());
+        for (index, rule) in config.rules.iter().enumerate() {
+            // A configuration made by hand has nothing compiled yet.
+            let pattern = match config.patterns.get(index) {
+                Some(pattern) if config.patterns.len() == config.rules.len() => pattern.clone(),
+                _ => rule.pattern.as_deref().map(Pattern::compile_or_never),
+            };
+            rules.push(Rule::new(rule, pattern, &mut variants));
+        }
+        for (number, variant) in variants.iter_mut().enumerate() {
+            let of_variant = rules.iter().filter(|rule: &&Rule| rule.variant == number);
+            let patterns: Vec<&str> = of_variant.map(Rule::loose).collect();
+            variant.sieve = Sieve::new(&patterns);
+        }
+        Self {
+            text_matters: config.rules.iter().any(|rule| rule.value.is_some()),
+            has_cache: config.rules.iter().any(|rule| rule.cache),
+            rules,
+            variants,
+            lowercase_name: config.lowercase_output_name,
+            lowercase_labels: config.lowercase_output_label_names,
+            infer_counter: config.infer_counter_type_from_name,
+            step_limit_hits: StepLimitHits::default(),
+            evaluations: 0,
+        }
+    }
+
+    /// Whether a rule has `cache`.
+    pub(super) fn caches(&self, rule: usize) -> bool {
+        self.rules.get(rule).is_some_and(|rule| rule.cache)
+    }
+
+    /// Line of a rule.
+    pub(super) fn line(&self, rule: usize) -> u64 {
+        self.rules.get(rule).map_or(0, |rule| rule.line)
+    }
+
+    /// The match string that a rule saw in the last evaluation; without a rule, that of the first.
+    pub(super) fn match_string(&self, rule: Option<usize>) -> &str {
+        let variant = rule.and_then(|rule| self.rules.get(rule)).map_or(0, |rule| rule.variant);
+        self.variants.get(variant).map_or("", |variant| variant.text.as_str())
+    }
+
+    /// Finds the first rule that fits and applies it.
+    pub(super) fn evaluate(
+        &mut self,
+        bean: &Arc<BeanText>,
+        place: &Place<'_>,
+        scalar: Scalar<'_>,
+        custom: &[(String, String)],
+    ) -> Evaluation {
+        self.evaluations += 1;
+        let mut stable = !matches!(scalar, Scalar::Text(_));
+        for variant in &mut self.variants {
+            variant.write(bean, place, scalar);
+            if !variant.cache {
+                let value = variant.text.as_bytes().get(variant.split..).unwrap_or_default();
+                stable &= value.iter().all(|byte| ALPHABET.contains(byte));
+            }
+            stable &= variant.one_line;
+            let blind = stable && !variant.cache;
+            variant.search(blind);
+        }
+        for (index, rule) in self.rules.iter().enumerate() {
+            let variant = &self.variants[rule.variant];
+            let found = variant.scan.found.contains(rule.number);
+            let touching = !rule.cache && variant.scan.touching.contains(rule.number);
+            let Some(pattern) = &rule.pattern else {
+                let outcome = self.apply(rule, None, bean, place, custom);
+                return Evaluation { rule: Some(index), outcome, stable };
+            };
+            if !found {
+                stable &= !touching;
+                continue;
+            }
+            let sure = variant.sieve.is_some() && variant.one_line && pattern.loose_is_exact();
+            let uses_groups = rule.templates.as_ref().is_ok_and(|all| all.uses_groups);
+            let captures = match uses_groups {
+                true => pattern.captures(&variant.text, &self.step_limit_hits),
+                false => None,
+            };
+            let fits = match uses_groups {
+                true => captures.is_some(),
+                false => sure || pattern.is_match(&variant.text, &self.step_limit_hits),
+            };
+            if !fits {
+                stable &= rule.cache;
+                continue;
+            }
+            if !rule.cache {
+                let early = sure && variant.scan.early.contains(rule.number);
+                stable &= early && !(uses_groups && touching);
+            }
+            let outcome = self.apply(rule, captures.as_ref(), bean, place, custom);
+            return Evaluation { rule: Some(index), outcome, stable };
+        }
+        Evaluation { rule: None, outcome: Outcome::NoRule, stable }
+    }
+
+    fn apply(
+        &self,
+        rule: &Rule,
+        captures: Option<&Captures<'_>>,
+        bean: &BeanText,
+        place: &Place<'_>,
+        custom: &[(String, String)],
+    ) -> Outcome {
+        let templates = match &rule.templates {
+            Ok(templates) => templates,
+            Err(what) => return Outcome::Dropped(Dropped::Template(what.clone())),
+        };
+        let mut fixed = None;
+        if let Some(value) = &templates.value {
+            let text = value.expand(captures);
+            match java_double(&text) {
+                Some(number) => fixed = Some(number),
+                None => return Outcome::Dropped(Dropped::Value(text)),
+            }
+        }
+        let variant = &self.variants[rule.variant];
+        let mut name = match &templates.name {
+            Some(name) => safe(&name.expand(captures)),
+            None => default_name(bean, place, variant.snake),
+        };
+        if name.is_empty() {
+            return Outcome::Dropped(Dropped::Name);
+        }
+        if self.lowercase_name {
+            name.make_ascii_lowercase();
+        }
+        let counter = self.infer_counter && name.ends_with("_total");
+        let kind = if counter { RuleKind::Counter } else { rule.kind.clone() };
+        let mut labels = Vec::new();
+        let add = |labels: &mut Vec<(String, String)>, name: String, value: String| {
+            let name = if self.lowercase_labels { name.to_ascii_lowercase() } else { name };
+            // Of two labels with one name the first stays; the original gives up the scrape.
+            if !labels.iter().any(|(earlier, _)| *earlier == name) {
+                labels.push((name, value));
+            }
+        };
+        for (name, value) in custom {
+            add(&mut labels, safe_label(name), value.clone());
+        }
+        for (name, value) in &templates.labels {
+            let (name, value) = (safe_label(&name.expand(captures)), value.expand(captures));
+            if !name.is_empty() && !value.is_empty() {
+                add(&mut labels, name, value);
+            }
+        }
+        if templates.name.is_none() {
+            // The first property is part of the name.
+            for (name, value) in bean.properties.iter().skip(1) {
+                add(&mut labels, safe_label(name), value.clone());
+            }
+        }
+        labels.sort();
+        let help = templates.help.as_ref().map(|help| help.expand(captures));
+        let text = variant.text.as_str();
+        let origin = text.rsplit_once(':').map_or(text, |(origin, _)| origin).to_owned();
+        Outcome::Made(Made { name, labels, kind, help, fixed, factor: rule.factor, origin })
+    }
+}
+
+/// `domain_v1_key…_attribute`.
+fn default_name(bean: &BeanText, place: &Place<'_>, snake: bool) -> String {
+    let mut name = bean.domain.to_string();
+    let first = bean.properties.first().map(|(_, value)| value.as_str());
+    for part in first.into_iter().chain(place.keys.iter().copied()) {
+        name.push('_');
+        name.push_str(part);
+    }
+    name.push('_');
+    match snake {
+        true => name.push_str(&snake_case(place.attribute)),
+        false => name.push_str(place.attribute),
+    }
+    safe(&name)
+}
+
+// === impl Rule ===
+
+impl Rule {
+    fn new(config: &RuleConfig, pattern: Option<Pattern>, variants: &mut Vec<Variant>) -> Self {
+        let (snake, cache) = (config.attr_name_snake_case, config.cache);
+        let same = |variant: &Variant| variant.snake == snake && variant.cache == cache;
+        let variant = variants.iter().position(same).unwrap_or_else(|| {
+            variants.push(Variant::new(snake, cache));
+            variants.len() - 1
+        });
+        let number = variants[variant].split;
+        // Counts rules until the first text is written.
+        variants[variant].split += 1;
+        Self {
+            line: config.line,
+            templates: Templates::new(config, pattern.as_ref()),
+            pattern,
+            variant,
+            number,
+            factor: config.value_factor,
+            kind: config.kind.clone(),
+            cache,
+        }
+    }
+
+    fn loose(&self) -> &str {
+        // What has no pattern is never asked for.
+        self.pattern.as_ref().map_or(NEVER, Pattern::loose)
+    }
+}
+
+// === impl Templates ===
+
+impl Templates {
+    fn new(config: &RuleConfig, pattern: Option<&Pattern>) -> Result<Self, String> {
+        let named = |key: &'static str| move |what: String| format!("{key}: {what}");
+        let parse = |key: &'static str, text: &Option<String>| {
+            let text = text.as_deref();
+            text.map(|text| Template::parse(text, pattern)).transpose().map_err(named(key))
+        };
+        let mut all = Self {
+            name: parse("name", &config.name)?,
+            value: parse("value", &config.value)?,
+            help: parse("help", &config.help)?,
+            labels: Vec::new(),
+            uses_groups: false,
+        };
+        for (name, value) in &config.labels {
+            let pair = (Template::parse(name, pattern), Template::parse(value, pattern));
+            all.labels.push((pair.0.map_err(named("labels"))?, pair.1.map_err(named("labels"))?));
+        }
+        let singles = [&all.name, &all.value, &all.help].into_iter().flatten();
+        let pairs = all.labels.iter().flat_map(|(name, value)| [name, value]);
+        all.uses_groups = singles.chain(pairs).any(Template::uses_groups);
+        Ok(all)
+    }
+}
+
+// === impl Variant ===
+
+impl Variant {
+    fn new(snake: bool, cache: bool) -> Self {
+        let scan = Scan::default();
+        Self { snake, cache, sieve: None, text: String::new(), split: 0, one_line: true, scan }
+    }
+
+    /// Writes the match string.
+    fn write(&mut self, bean: &BeanText, place: &Place<'_>, scalar: Scalar<'_>) {
+        let text = &mut self.text;
+        text.clear();
+        text.push_str(&bean.angled);
+        text.push('<');
+        for (index, key) in place.keys.iter().enumerate() {
+            if index > 0 {
+                text.push_str(", ");
+            }
+            text.push_str(key);
+        }
+        text.push('>');
+        match self.snake {
+            true => text.push_str(&snake_case(place.attribute)),
+            false => text.push_str(place.attribute),
+        }
+        text.push_str(": ");
+        self.split = text.len();
+        match self.cache {
+            true => text.push_str(CACHED_VALUE),
+            false => {
+                let _ = write!(text, "{scalar}");
+            }
+        }
+        self.one_line = !text.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
+    }
+
+    fn search(&mut self, blind: bool) {
+        match &mut self.sieve {
+            Some(sieve) => sieve.scan(&self.text, self.split, blind, &mut self.scan),
+            None => {
+                const ALL: usize = 1 << 14;
+                self.scan.found.fill(ALL);
+                self.scan.early.clear(ALL);
+                self.scan.touching.fill(ALL);
+            }
+        }
+    }
+}
+
+/// What templates ask of groups that are not there. The original finds out when the rule is hit.
+pub(super) fn broken_templates(config: &RuleConfig, pattern: Option<&Pattern>) -> Option<String> {
+    Templates::new(config, pattern).err()
+}

@@ -1,0 +1,396 @@
+//! One scrape: what is known of a place is used again, the rest is evaluated; then samples become
+//! families.
+
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::config::{ExtraValue, MetricCustomizer, Naming, RuleKind};
+use super::engine::{Engine, Made, Outcome};
+use super::names::without_reserved;
+use super::sieve::ALPHABET;
+use super::walk::{BeanText, Place, Scalar, Walk, text};
+use super::{Rules, customizer};
+use crate::exposition::{Family, Kind};
+use crate::jmx::{AttributeInfo, Number, ObjectName, Value};
+use crate::labels::Labels;
+
+/// Most places whose outcome is kept; what is beyond is evaluated each time.
+const PLANS_MAX: usize = 500_000;
+/// Longest text whose outcome is kept, in bytes.
+const TEXT_BYTES_MAX: usize = 256;
+/// Most samples of one scrape; more are left out and counted.
+const SAMPLES_MAX: usize = 2_000_000;
+
+/// One scrape: attributes go in, families come out.
+#[derive(Debug)]
+pub struct Scrape<'a> {
+    rules: &'a mut Rules,
+    samples: Vec<Sample>,
+    /// Places of this scrape whose outcome is kept.
+    visited: usize,
+    cached_beans: u64,
+}
+
+/// What is known of a bean.
+#[derive(Debug)]
+pub(super) struct Bean {
+    text: Arc<BeanText>,
+    customizer: Option<usize>,
+    /// Labels of the customizer; with other values nothing that is known holds.
+    custom: Vec<(String, String)>,
+    places: HashMap<Box<str>, Known>,
+    seen: u32,
+}
+
+/// What is known of a place.
+#[derive(Debug)]
+struct Known {
+    /// For numbers and truth values, or for one text.
+    of: Option<Box<str>>,
+    emit: Option<Arc<Emit>>,
+    /// The original would call it cached.
+    cached: bool,
+    seen: u32,
+}
+
+/// A series.
+#[derive(Debug)]
+pub(super) struct Emit {
+    name: Arc<str>,
+    labels: Labels,
+    kind: RuleKind,
+    help: Help,
+    fixed: Option<f64>,
+    factor: f64,
+    bean: Arc<BeanText>,
+    /// The match string before its last colon, without the bean in front.
+    tail: Box<str>,
+}
+
+#[derive(Debug)]
+enum Help {
+    Rule(Box<str>),
+    Default { description: Option<Arc<str>>, attribute: Arc<str> },
+}
+
+#[derive(Debug)]
+struct Sample {
+    emit: Arc<Emit>,
+    value: f64,
+}
+
+/// The parts of [`Rules`] that a visit needs.
+struct Visit<'a> {
+    engine: &'a mut Engine,
+    names: &'a mut HashSet<Arc<str>>,
+    samples: &'a mut Vec<Sample>,
+    places: &'a mut HashMap<Box<str>, Known>,
+    custom: &'a [(String, String)],
+    naming: Naming,
+    seen: u32,
+    plans: &'a mut usize,
+    visited: &'a mut usize,
+    cached_beans: &'a mut u64,
+}
+
+// === impl Scrape ===
+
+impl<'a> Scrape<'a> {
+    pub(super) fn new(rules: &'a mut Rules) -> Self {
+        rules.seen = rules.seen.wrapping_add(1);
+        Self { rules, samples: Vec::new(), visited: 0, cached_beans: 0 }
+    }
+
+    /// The readable, wanted attributes of one bean with their values.
+    pub fn bean(&mut self, name: &ObjectName, attributes: &[(&AttributeInfo, &Value)]) {
+        let Rules { engine, beans, names, plans, customizers, seen, naming, .. } = &mut *self.rules;
+        if !beans.contains_key(name.as_str()) {
+            beans.insert(name.as_str().into(), Bean::new(name, customizers));
+        }
+        let Some(bean) = beans.get_mut(name.as_str()) else { return };
+        bean.seen = *seen;
+        let custom = bean.customizer.and_then(|index| customizers.get(index));
+        if let Some(custom) = custom {
+            let labels = customizer_labels(custom, attributes);
+            if labels != bean.custom {
+                *plans -= bean.places.len();
+                bean.places.clear();
+                bean.custom = labels;
+            }
+        }
+        let mut visit = Visit {
+            engine,
+            names,
+            samples: &mut self.samples,
+            places: &mut bean.places,
+            custom: &bean.custom,
+            naming: *naming,
+            seen: *seen,
+            plans,
+            visited: &mut self.visited,
+            cached_beans: &mut self.cached_beans,
+        };
+        let mut leaf = |place: &Place<'_>, scalar: Scalar<'_>| visit.leaf(place, scalar);
+        let mut walk = Walk::new(&bean.text, &mut leaf);
+        let extra = custom.map(extra_attributes).unwrap_or_default();
+        for (info, value) in &extra {
+            walk.attribute(&info.name, &info.description, value);
+        }
+        for (info, value) in attributes {
+            walk.attribute(&info.name, &info.description, value);
+        }
+        let excess = self.samples.len().saturating_sub(SAMPLES_MAX);
+        self.rules.refused_samples += excess as u64;
+        self.samples.truncate(SAMPLES_MAX);
+    }
+
+    /// Families in the order of their names. What was not seen in this scrape is forgotten.
+    #[must_use]
+    pub fn finish(self) -> Vec<Family> {
+        let rules = &mut *self.rules;
+        rules.cached_beans = self.cached_beans;
+        let families = families(&self.samples, rules.naming);
+        drop(self.samples);
+        // More is known than was visited: something has gone.
+        let seen = rules.seen;
+        let before = rules.beans.len();
+        rules.beans.retain(|_, bean| bean.seen == seen);
+        if rules.beans.len() != before || rules.plans != self.visited {
+            for bean in rules.beans.values_mut() {
+                bean.places.retain(|_, known| known.seen == seen);
+            }
+            rules.plans = rules.beans.values().map(|bean| bean.places.len()).sum();
+            rules.names.retain(|name| Arc::strong_count(name) > 1);
+        } else if rules.names.len() > 2 * rules.plans + 1024 {
+            rules.names.retain(|name| Arc::strong_count(name) > 1);
+        }
+        families
+    }
+}
+
+// === impl Bean ===
+
+impl Bean {
+    fn new(name: &ObjectName, customizers: &[MetricCustomizer]) -> Self {
+        Self {
+            text: Arc::new(BeanText::new(name)),
+            customizer: customizer(customizers, name),
+            custom: Vec::new(),
+            places: HashMap::new(),
+            seen: 0,
+        }
+    }
+}
+
+/// Labels that a customizer takes from attributes.
+pub(super) fn customizer_labels(
+    customizer: &MetricCustomizer,
+    attributes: &[(&AttributeInfo, &Value)],
+) -> Vec<(String, String)> {
+    let mut labels = Vec::new();
+    for name in &customizer.attributes_as_labels {
+        let attribute = attributes.iter().find(|(info, _)| info.name == *name);
+        if let Some(value) = attribute.and_then(|(_, value)| text(value)) {
+            labels.push((name.clone(), value));
+        }
+    }
+    labels
+}
+
+/// Metrics that a customizer adds, as attributes.
+pub(super) fn extra_attributes(customizer: &MetricCustomizer) -> Vec<(AttributeInfo, Value)> {
+    let attribute = |extra: &super::config::ExtraMetric| {
+        let value = match &extra.value {
+            ExtraValue::Integer(value) => Value::Number(Number::Integer(*value)),
+            ExtraValue::Double(value) => Value::Number(Number::Double(*value)),
+            ExtraValue::Boolean(value) => Value::Boolean(*value),
+            ExtraValue::Text(value) => Value::Text(value.clone()),
+        };
+        let info = AttributeInfo {
+            name: extra.name.clone(),
+            declared: String::new(),
+            description: extra.description.clone().unwrap_or_default(),
+            readable: true,
+        };
+        (info, value)
+    };
+    customizer.extra_metrics.iter().map(attribute).collect()
+}
+
+// === impl Visit ===
+
+impl Visit<'_> {
+    fn leaf(&mut self, place: &Place<'_>, scalar: Scalar<'_>) {
+        let of_text = match scalar {
+            // A text is no number, whatever rule it hits.
+            Scalar::Text(_) if !self.engine.text_matters && !self.engine.has_cache => return,
+            Scalar::Text(text) => Some(text),
+            _ => None,
+        };
+        // A number of any size may come from afar; its characters must be those of numbers.
+        let plain = match scalar {
+            Scalar::Number(Number::Big(text)) => text.bytes().all(|b| ALPHABET.contains(&b)),
+            _ => true,
+        };
+        if plain
+            && let Some(path) = place.path
+            && let Some(known) = self.places.get_mut(path)
+            && known.of.as_deref() == of_text
+        {
+            if known.seen != self.seen {
+                known.seen = self.seen;
+                *self.visited += 1;
+            }
+            *self.cached_beans += u64::from(known.cached);
+            let emit = known.emit.clone();
+            return self.sample(emit, scalar);
+        }
+        self.evaluate(place, scalar, of_text);
+    }
+
+    fn evaluate(&mut self, place: &Place<'_>, scalar: Scalar<'_>, of_text: Option<&str>) {
+        let extended;
+        let bean = if place.rows.is_empty() {
+            place.bean
+        } else {
+            extended = Arc::new(place.bean.extended(place.rows));
+            &extended
+        };
+        let found = self.engine.evaluate(bean, place, scalar, self.custom);
+        let cached =
+            self.engine.has_cache && found.rule.is_none_or(|rule| self.engine.caches(rule));
+        *self.cached_beans += u64::from(cached);
+        let emit = match found.outcome {
+            Outcome::Made(made) => Some(Arc::new(self.emit(made, bean, place))),
+            Outcome::NoRule | Outcome::Dropped(_) => None,
+        };
+        let keeps = match of_text {
+            None => found.stable,
+            Some(text) => text.len() <= TEXT_BYTES_MAX,
+        };
+        if let Some(path) = place.path {
+            if keeps && *self.plans < PLANS_MAX {
+                let of = of_text.map(Box::from);
+                let known = Known { of, emit: emit.clone(), cached, seen: self.seen };
+                // What was known of another kind of value may have been counted already.
+                let before = self.places.insert(path.into(), known);
+                *self.plans += usize::from(before.is_none());
+                let counted = before.is_some_and(|before| before.seen == self.seen);
+                *self.visited += usize::from(!counted);
+            } else if let Some(before) = self.places.remove(path) {
+                *self.plans -= 1;
+                *self.visited -= usize::from(before.seen == self.seen);
+            }
+        }
+        self.sample(emit, scalar);
+    }
+
+    fn sample(&mut self, emit: Option<Arc<Emit>>, scalar: Scalar<'_>) {
+        let Some(emit) = emit else { return };
+        let value = match (emit.fixed, scalar) {
+            (Some(fixed), _) => Some(fixed * emit.factor),
+            // The factor is for numbers only.
+            (None, Scalar::Boolean(_)) => scalar.number(),
+            (None, _) => scalar.number().map(|number| number * emit.factor),
+        };
+        if let Some(value) = value {
+            self.samples.push(Sample { emit, value });
+        }
+    }
+
+    fn emit(&mut self, made: Made, bean: &Arc<BeanText>, place: &Place<'_>) -> Emit {
+        let Made { name, labels, kind, help, fixed, factor, origin } = made;
+        let name = match self.naming {
+            Naming::V1 => without_reserved(&name),
+            Naming::V0 => &name,
+        };
+        let help = match help {
+            Some(help) => Help::Rule(help.into()),
+            None => Help::Default {
+                description: place.description.map(|text| self.intern(text)),
+                attribute: self.intern(place.attribute),
+            },
+        };
+        let tail = origin.strip_prefix(&*bean.angled).unwrap_or(&origin).into();
+        let (name, bean) = (self.intern(name), Arc::clone(bean));
+        Emit { name, labels: Labels::new(labels), kind, help, fixed, factor, bean, tail }
+    }
+
+    fn intern(&mut self, text: &str) -> Arc<str> {
+        let found = self.names.get_or_insert_with(text, |text| Arc::from(text));
+        Arc::clone(found)
+    }
+}
+
+// === impl Emit ===
+
+impl Emit {
+    fn help(&self) -> String {
+        match &self.help {
+            Help::Rule(help) => help.to_string(),
+            Help::Default { description, attribute } => {
+                let property = |key| self.bean.property(key).unwrap_or("null");
+                let (name, kind) = (property("name"), property("type"));
+                let domain = &self.bean.domain;
+                let place = format!("{domain}:name={name},type={kind},attribute={attribute}");
+                match description {
+                    Some(text) => format!("{text} {place}"),
+                    None => place,
+                }
+            }
+        }
+    }
+
+    /// The labels with `_objectname`, which tells apart what has the same labels.
+    fn labels_with_origin(&self) -> Labels {
+        let origin = format!("{}{}", self.bean.angled, self.tail);
+        let mut pairs: Vec<(String, String)> = self
+            .labels
+            .pairs()
+            .map(|(name, value)| (name.to_owned(), value.into_owned()))
+            .filter(|(name, _)| name != "_objectname")
+            .collect();
+        pairs.push(("_objectname".to_owned(), origin));
+        pairs.sort();
+        Labels::new(pairs)
+    }
+}
+
+/// Samples of one name are one family.
+fn families(samples: &[Sample], naming: Naming) -> Vec<Family> {
+    // Names are interned: one name has one address.
+    let mut by_name: HashMap<usize, Vec<&Sample>> = HashMap::new();
+    for sample in samples {
+        by_name.entry(sample.emit.name.as_ptr().addr()).or_default().push(sample);
+    }
+    let mut families: Vec<Family> =
+        by_name.into_values().map(|samples| family(&samples, naming)).collect();
+    families.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    families
+}
+
+fn family(samples: &[&Sample], naming: Naming) -> Family {
+    let first = &samples[0].emit;
+    let kind = match &first.kind {
+        kind if samples.iter().any(|sample| sample.emit.kind != *kind) => Kind::Untyped,
+        RuleKind::Counter => Kind::Counter,
+        RuleKind::Gauge => Kind::Gauge,
+        RuleKind::Unknown | RuleKind::Other(_) => Kind::Untyped,
+    };
+    let name = match (naming, kind) {
+        (Naming::V1, Kind::Counter) => format!("{}_total", first.name),
+        _ => first.name.to_string(),
+    };
+    let mut labels = HashSet::with_capacity(if samples.len() > 1 { samples.len() } else { 0 });
+    let unique = samples.len() < 2
+        || samples.iter().all(|sample| labels.insert(sample.emit.labels.as_str()));
+    let series = |sample: &&Sample| {
+        let labels = match unique {
+            true => sample.emit.labels.clone(),
+            false => sample.emit.labels_with_origin(),
+        };
+        (labels, sample.value)
+    };
+    Family { name, help: first.help(), kind, samples: samples.iter().map(series).collect() }
+}

@@ -1,0 +1,168 @@
+//! Which beans are asked for, and which attributes of them.
+
+use std::collections::{HashMap, HashSet};
+
+use super::config::JmxConfig;
+use crate::jmx::{AttributeInfo, ObjectName, Value};
+
+/// Domains of the JVM itself, left out by `excludeJvmMetrics`.
+const JVM_DOMAINS: [&str; 11] = [
+    "com.sun.management",
+    "com.sun.management.jmxremote",
+    "java.lang",
+    "java.nio",
+    "java.util.logging",
+    "javax.management",
+    "javax.management.remote",
+    "jdk.internal",
+    "jdk.management",
+    "jdk.management.jfr",
+    "sun.management",
+];
+
+/// Attributes of `java.lang:type=Runtime` that cost much and give nothing.
+const RUNTIME_SKIPPED: [&str; 4] =
+    ["SystemProperties", "ClassPath", "BootClassPath", "LibraryPath"];
+
+/// Attributes of one bean, as the file names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeanAttributes {
+    /// The bean; the order of its properties does not matter.
+    pub bean: ObjectName,
+    /// Names of attributes.
+    pub attributes: Vec<String>,
+}
+
+/// Which beans and attributes are wanted, with what scrapes have learnt.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    include: Option<Vec<ObjectName>>,
+    exclude: Vec<ObjectName>,
+    exclude_jvm: bool,
+    /// By canonical name.
+    include_attributes: HashMap<String, HashSet<String>>,
+    exclude_attributes: HashMap<String, HashSet<String>>,
+    /// What turned out to be of no use; by canonical name.
+    learnt: HashMap<String, HashSet<String>>,
+    learns: bool,
+    /// Attributes that become labels: useful even if they are no metric.
+    labels: HashSet<String>,
+}
+
+// === impl Selection ===
+
+impl Selection {
+    /// What a file asks for.
+    #[must_use]
+    pub fn new(config: &JmxConfig) -> Self {
+        let customizers = config.customizers.iter();
+        Self {
+            include: config.include.clone(),
+            exclude: config.exclude.clone(),
+            exclude_jvm: config.exclude_jvm_metrics,
+            include_attributes: by_bean(&config.include_attributes),
+            exclude_attributes: by_bean(&config.exclude_attributes),
+            learnt: HashMap::new(),
+            learns: config.auto_exclude_attributes,
+            labels: customizers.flat_map(|one| one.attributes_as_labels.clone()).collect(),
+        }
+    }
+
+    /// Patterns to ask the server with; `None` asks for all names. What several patterns find is
+    /// one set.
+    #[must_use]
+    pub fn queries(&self) -> Vec<Option<ObjectName>> {
+        match &self.include {
+            None => vec![None],
+            Some(patterns) => patterns.iter().cloned().map(Some).collect(),
+        }
+    }
+
+    /// Whether a bean that a query found is to be read. Beans that were asked for by name stay,
+    /// whatever `excludeJvmMetrics` says.
+    #[must_use]
+    pub fn wants_bean(&self, name: &ObjectName) -> bool {
+        let included = match &self.include {
+            None => !(self.exclude_jvm && JVM_DOMAINS.contains(&name.domain())),
+            Some(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
+        };
+        included
+            && !self.exclude.iter().any(|pattern| pattern.matches(name))
+            && name.as_str() != "jdk.management.jfr:type=FlightRecorder"
+            && (self.include_attributes.is_empty()
+                || self.include_attributes.contains_key(&canonical(name)))
+    }
+
+    /// Whether an attribute of a wanted bean is to be read.
+    #[must_use]
+    pub fn wants_attribute(&self, name: &ObjectName, attribute: &AttributeInfo) -> bool {
+        let label = self.labels.contains(&attribute.name);
+        // No rule ever sees an array.
+        if !attribute.readable || (attribute.declared.starts_with('[') && !label) {
+            return false;
+        }
+        if name.as_str() == "java.lang:type=Runtime"
+            && RUNTIME_SKIPPED.iter().any(|skip| attribute.name.eq_ignore_ascii_case(skip))
+        {
+            return false;
+        }
+        let named = [&self.include_attributes, &self.exclude_attributes, &self.learnt];
+        if named.iter().all(|map| map.is_empty()) {
+            return true;
+        }
+        let bean = canonical(name);
+        let has = |map: &HashMap<String, HashSet<String>>| {
+            map.get(&bean).is_some_and(|names| names.contains(&attribute.name))
+        };
+        (self.include_attributes.is_empty() || has(&self.include_attributes))
+            && !has(&self.exclude_attributes)
+            && !has(&self.learnt)
+    }
+
+    /// Remembers attributes whose values are of no use, so that they are not read again. True when
+    /// there were any: the bean's list of wanted attributes has changed then.
+    pub fn learn(&mut self, name: &ObjectName, values: &[(&AttributeInfo, &Value)]) -> bool {
+        if !self.learns {
+            return false;
+        }
+        let mut changed = false;
+        for (info, value) in values {
+            if matches!(value, Value::Other(_)) {
+                let names = self.learnt.entry(canonical(name)).or_default();
+                changed |= names.insert(info.name.clone());
+            }
+        }
+        changed
+    }
+
+    /// Forgets what was learnt of beans that are gone.
+    pub fn retain(&mut self, alive: &[ObjectName]) {
+        if self.learnt.is_empty() {
+            return;
+        }
+        let alive: HashSet<String> = alive.iter().map(canonical).collect();
+        self.learnt.retain(|bean, _| alive.contains(bean));
+    }
+}
+
+fn by_bean(given: &[BeanAttributes]) -> HashMap<String, HashSet<String>> {
+    let mut out: HashMap<String, HashSet<String>> = HashMap::new();
+    for BeanAttributes { bean, attributes } in given {
+        out.entry(canonical(bean)).or_default().extend(attributes.iter().cloned());
+    }
+    out
+}
+
+/// The name with its properties sorted by key.
+fn canonical(name: &ObjectName) -> String {
+    let mut properties: Vec<(&str, &str)> = name.properties().collect();
+    properties.sort_unstable();
+    let mut out = name.domain().to_owned();
+    for (index, (key, value)) in properties.iter().enumerate() {
+        out.push(if index == 0 { ':' } else { ',' });
+        out.push_str(key);
+        out.push('=');
+        out.push_str(value);
+    }
+    out
+}

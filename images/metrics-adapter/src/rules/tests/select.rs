@@ -1,0 +1,97 @@
+use super::*;
+
+fn wants(selection: &Selection, bean: &str) -> bool {
+    selection.wants_bean(&ObjectName::parse(bean).unwrap())
+}
+
+fn reads(selection: &Selection, bean: &str, attribute: &str) -> bool {
+    selection.wants_attribute(&ObjectName::parse(bean).unwrap(), &info(attribute))
+}
+
+#[test]
+fn beans_by_name() {
+    let all = config("excludeObjectNames: ['a:type=X,*']").selection();
+    assert_eq!(all.queries(), [None]);
+    for (bean, wanted) in [
+        ("a:type=Y", true),
+        ("a:type=X", false),
+        ("a:n=1,type=X", false),
+        ("java.lang:type=Memory", true),
+        ("jdk.management.jfr:type=FlightRecorder", false),
+    ] {
+        assert_eq!(wants(&all, bean), wanted, "{bean}");
+    }
+    let some =
+        config("includeObjectNames: ['a:*', 'java.lang:type=Memory']\nexcludeJvmMetrics: true");
+    let some = some.selection();
+    assert_eq!(some.queries().len(), 2);
+    for (bean, wanted) in [
+        ("a:type=Y", true),
+        ("b:type=Y", false),
+        ("java.lang:type=Memory", true),
+        ("java.lang:type=Threading", false),
+    ] {
+        assert_eq!(wants(&some, bean), wanted, "{bean}");
+    }
+    assert_eq!(config("includeObjectNames: []").selection().queries(), []);
+}
+
+#[test]
+fn beans_of_the_jvm() {
+    let selection = config("excludeJvmMetrics: true").selection();
+    for (bean, wanted) in [
+        ("java.lang:type=Memory", false),
+        ("com.sun.management:type=HotSpotDiagnostic", false),
+        ("jdk.management.jfr:type=X", false),
+        ("java.langx:type=Memory", true),
+        ("kafka.server:type=X", true),
+    ] {
+        assert_eq!(wants(&selection, bean), wanted, "{bean}");
+    }
+}
+
+#[test]
+fn attributes_by_name() {
+    let text = "
+includeObjectNameAttributes: {'a:type=T,n=1': [One, Two]}
+excludeObjectNameAttributes: {'a:n=1,type=T': [Two]}";
+    let selection = config(text).selection();
+    assert!(wants(&selection, "a:n=1,type=T"));
+    assert!(!wants(&selection, "a:type=T"));
+    assert!(reads(&selection, "a:n=1,type=T", "One"));
+    assert!(!reads(&selection, "a:n=1,type=T", "Two"));
+    assert!(!reads(&selection, "a:n=1,type=T", "Three"));
+}
+
+#[test]
+fn attributes_that_cost_and_give_nothing() {
+    let selection = config("").selection();
+    assert!(!reads(&selection, "java.lang:type=Runtime", "SystemProperties"));
+    assert!(!reads(&selection, "java.lang:type=Runtime", "classpath"));
+    assert!(reads(&selection, "java.lang:type=Runtime", "Uptime"));
+    let name = ObjectName::parse("a:type=T").unwrap();
+    let unreadable = AttributeInfo { readable: false, ..info("A") };
+    let array = AttributeInfo { declared: "[J".to_owned(), ..info("A") };
+    assert!(!selection.wants_attribute(&name, &unreadable));
+    assert!(!selection.wants_attribute(&name, &array));
+}
+
+#[test]
+fn what_is_of_no_use_is_not_read_again() {
+    let name = ObjectName::parse("a:type=T").unwrap();
+    let values = [(info("Odd"), Value::Other("x.Y".to_owned())), (info("Good"), long(1))];
+    let pairs: Vec<_> = values.iter().map(|(info, value)| (info, value)).collect();
+    let mut selection = config("").selection();
+    assert!(selection.learn(&name, &pairs));
+    assert!(!selection.learn(&name, &pairs));
+    assert!(!reads(&selection, "a:type=T", "Odd"));
+    assert!(reads(&selection, "a:type=T", "Good"));
+    assert!(reads(&selection, "a:type=U", "Odd"));
+    selection.retain(std::slice::from_ref(&name));
+    assert!(!reads(&selection, "a:type=T", "Odd"));
+    selection.retain(&[]);
+    assert!(reads(&selection, "a:type=T", "Odd"));
+    let mut selection = config("autoExcludeObjectNameAttributes: false").selection();
+    assert!(!selection.learn(&name, &pairs));
+    assert!(reads(&selection, "a:type=T", "Odd"));
+}

@@ -1,0 +1,151 @@
+//! A page: what was pushed, what is pulled, and what stands there of the process itself.
+//!
+//! It is made in slices, with other tasks in between, so that neither the reader of lines nor a
+//! heartbeat waits for a large page.
+
+use std::io::Write;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use axum::http::{HeaderMap, header};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::{Actions, Counters, Live, Site};
+use crate::exposition::{Family, Format, Page};
+use crate::pull::{Answer, Deadlines, merge};
+use crate::registry::Cursor;
+
+/// Series written while the registry is held; about a tenth of a millisecond.
+const SLICE_SERIES: usize = 512;
+/// Bytes compressed between two yields; about a millisecond.
+const SLICE_BYTES: usize = 64 * 1024;
+/// Smaller bodies are not worth compressing.
+const GZIP_BYTES_MIN: usize = 1024;
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) format: Format,
+    pub(super) gzip: bool,
+}
+
+// === impl Shown ===
+
+impl Shown {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut accept = String::new();
+        for value in headers.get_all(header::ACCEPT) {
+            if !accept.is_empty() {
+                accept.push(',');
+            }
+            accept.push_str(value.to_str().unwrap_or_default());
+        }
+        let codings = headers.get_all(header::ACCEPT_ENCODING).iter();
+        let gzip = codings.filter_map(|value| value.to_str().ok()).any(takes_gzip);
+        Self { format: Format::negotiate(&accept), gzip }
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        self.format.content_type()
+    }
+}
+
+/// Whether one value of `Accept-Encoding` takes gzip.
+fn takes_gzip(value: &str) -> bool {
+    value.split(',').any(|item| {
+        let (coding, parameters) = item.split_once(';').unwrap_or((item, ""));
+        let coding = coding.trim();
+        let quality = parameters.trim().strip_prefix("q=").unwrap_or("1").trim();
+        (coding.eq_ignore_ascii_case("gzip") || coding == "*")
+            && quality.parse::<f64>().is_ok_and(|quality| quality > 0.0)
+    })
+}
+
+/// Everything that stands on the page.
+pub(super) async fn render<A: Actions>(
+    site: &Site<A>,
+    live: &Live,
+    deadlines: Deadlines,
+    shown: Shown,
+) -> Vec<u8> {
+    let start = Instant::now();
+    let answers = pulled(live, deadlines).await;
+    let mut page = Page::new(shown.format);
+    if let Some(ingest) = &site.ingest {
+        let mut cursor = Cursor::default();
+        loop {
+            let done = {
+                let registry = ingest.registry().lock().unwrap_or_else(PoisonError::into_inner);
+                registry.write(&mut page, &mut cursor, SLICE_SERIES, ingest.now())
+            };
+            if done {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    families(&mut page, &joined(&site.counters, &answers)).await;
+    families(&mut page, &site.actions.families()).await;
+    let body = finish(page, shown).await;
+    Counters::count(&site.counters.scrapes);
+    let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    site.counters.scrape_micros.fetch_add(micros, Ordering::Relaxed);
+    body
+}
+
+/// All pulled inputs, asked at the same time.
+async fn pulled(live: &Live, deadlines: Deadlines) -> Vec<Answer> {
+    let mut asked = Vec::with_capacity(live.pulled.len());
+    for pulled in &live.pulled {
+        let pulled = std::sync::Arc::clone(pulled);
+        asked.push(tokio::spawn(async move { pulled.scrape(deadlines).await }));
+    }
+    let mut answers = Vec::with_capacity(asked.len());
+    for task in asked {
+        // A task that broke off has said so in the log.
+        answers.extend(task.await);
+    }
+    answers
+}
+
+/// Answers as families; what could not stand beside something else is counted.
+pub(super) fn joined(counters: &Counters, answers: &[Answer]) -> Vec<Family> {
+    if answers.is_empty() {
+        return Vec::new();
+    }
+    let (families, conflicts) = merge(answers);
+    counters.family_conflicts.fetch_add(conflicts.families, Ordering::Relaxed);
+    counters.series_dropped.fetch_add(conflicts.series, Ordering::Relaxed);
+    families
+}
+
+/// Writes families with other tasks in between.
+pub(super) async fn families(page: &mut Page, families: &[Family]) {
+    let mut series = 0;
+    for family in families {
+        page.family(family);
+        series += family.samples.len();
+        if series >= SLICE_SERIES {
+            series = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// The bytes of a page; `shown.gzip` is kept even for small ones, so that the header is right.
+pub(super) async fn finish(page: Page, shown: Shown) -> Vec<u8> {
+    let body = page.finish();
+    if !shown.gzip {
+        return body;
+    }
+    let level = if body.len() < GZIP_BYTES_MIN { Compression::none() } else { Compression::fast() };
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8 + 64), level);
+    for slice in body.chunks(SLICE_BYTES) {
+        // Writing to memory cannot fail.
+        let _ = encoder.write_all(slice);
+        tokio::task::yield_now().await;
+    }
+    encoder.finish().unwrap_or_default()
+}
