@@ -184,7 +184,7 @@ impl Sieve {
 
     fn visit(&mut self, from: LazyStateID, touching: &mut Set) -> Option<()> {
         let generation = self.cache.clear_count();
-        let classes = self.automaton.byte_classes().clone();
+        let classes = *self.automaton.byte_classes();
         let mut bytes: Vec<u8> = ALPHABET.to_vec();
         bytes.sort_by_key(|byte| classes.get(*byte));
         bytes.dedup_by_key(|byte| classes.get(*byte));

@@ -7,4 +7,5 @@ mod attach;
 mod hostile;
 mod jmx;
 mod jvm;
+mod rules;
 mod support;
