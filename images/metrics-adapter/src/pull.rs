@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::{PullLimits, PulledConfig};
 use crate::exposition::Family;
+use crate::rules::RuleCounters;
 pub use answer::{Answer, merge};
 pub use probes::{ProbeError, Probes};
 pub(crate) use remote::Asked;
@@ -62,7 +63,7 @@ struct State {
     /// How the last one ended, and how long it took.
     last: Option<(Result<(), String>, Duration)>,
     good: Option<Good>,
-    cached_beans: u64,
+    rules: RuleCounters,
     /// When somebody last asked or kept the connection alive.
     touched: Option<Instant>,
 }
@@ -137,6 +138,12 @@ impl Pulled {
         &self.counters
     }
 
+    /// What its rules have counted; `None` for an input without rules.
+    #[must_use]
+    pub fn rules(&self) -> Option<RuleCounters> {
+        self.config.kind.rules().map(|_| self.state().rules)
+    }
+
     /// Whether the last scrape was good; `None` before the first.
     #[must_use]
     pub fn is_up(&self) -> Option<bool> {
@@ -198,7 +205,7 @@ impl Pulled {
             jmx: self.source.is_jmx().then(|| answer::JmxFigures {
                 seconds: state.last.as_ref().map_or(0.0, |(_, took)| took.as_secs_f64()),
                 error: result.is_err(),
-                cached_beans: state.cached_beans,
+                cached_beans: state.rules.cached_beans,
                 timeouts: self.counters.timeouts.load(Ordering::Relaxed),
             }),
             error: result.err(),
@@ -237,7 +244,7 @@ impl Pulled {
             Ok(scraped) => {
                 let families = self.limited(scraped.families);
                 state.good = Some(Good { families: Arc::new(families), at: Instant::now() });
-                state.cached_beans = scraped.cached_beans;
+                state.rules = scraped.rules;
                 if before == Some(false) {
                     info!(input, "input answers again");
                 }
