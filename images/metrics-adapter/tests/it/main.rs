@@ -13,6 +13,7 @@ mod jmx;
 mod jvm;
 mod probe;
 mod pulled;
+mod rules;
 mod statsd;
 mod support;
 mod transcripts;
