@@ -10,6 +10,7 @@
 pub mod config;
 mod engine;
 mod explain;
+mod jvm;
 mod names;
 mod number;
 mod pattern;
@@ -44,6 +45,8 @@ pub struct Rules {
     beans: HashMap<Box<str>, Bean>,
     /// Names, attributes and descriptions, each once.
     names: HashSet<Arc<str>>,
+    /// What rules may see of beans that are read for `jvmMetrics` anyway; `None` without them.
+    ruled: Option<Selection>,
     /// Places that something is known of.
     plans: usize,
     /// Number of the scrape.
@@ -81,6 +84,7 @@ impl Rules {
             naming: config.naming,
             beans: HashMap::new(),
             names: HashSet::new(),
+            ruled: config.jvm_metrics.then(|| Selection::of_rules(config)),
             plans: 0,
             seen: 0,
             cached_beans: 0,

@@ -7,6 +7,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::config::{ExtraValue, MetricCustomizer, Naming, RuleKind};
 use super::engine::{Engine, Made, Outcome};
+use super::jvm::{self, JvmFamilies};
 use super::names::without_reserved;
 use super::sieve::ALPHABET;
 use super::walk::{BeanText, Place, Scalar, Walk, text};
@@ -30,6 +31,7 @@ pub struct Scrape<'a> {
     /// Places of this scrape whose outcome is kept.
     visited: usize,
     cached_beans: u64,
+    jvm: JvmFamilies,
 }
 
 /// What is known of a bean.
@@ -99,11 +101,33 @@ struct Visit<'a> {
 impl<'a> Scrape<'a> {
     pub(super) fn new(rules: &'a mut Rules) -> Self {
         rules.seen = rules.seen.wrapping_add(1);
-        Self { rules, samples: Vec::new(), visited: 0, cached_beans: 0 }
+        Self {
+            rules,
+            samples: Vec::new(),
+            visited: 0,
+            cached_beans: 0,
+            jvm: JvmFamilies::default(),
+        }
     }
 
     /// The readable, wanted attributes of one bean with their values.
     pub fn bean(&mut self, name: &ObjectName, attributes: &[(&AttributeInfo, &Value)]) {
+        if let Some(ruled) = &self.rules.ruled
+            && jvm::wants_bean(name)
+        {
+            self.jvm.bean(name, attributes);
+            if !ruled.wants_bean(name) {
+                return;
+            }
+            let seen = attributes.iter().filter(|(info, _)| ruled.wants_attribute(name, info));
+            let seen: Vec<_> = seen.copied().collect();
+            return self.ruled(name, &seen);
+        }
+        self.ruled(name, attributes);
+    }
+
+    /// Shows a bean to the rules.
+    fn ruled(&mut self, name: &ObjectName, attributes: &[(&AttributeInfo, &Value)]) {
         let Rules { engine, beans, names, plans, customizers, seen, naming, .. } = &mut *self.rules;
         if !beans.contains_key(name.as_str()) {
             beans.insert(name.as_str().into(), Bean::new(name, customizers));
@@ -150,7 +174,8 @@ impl<'a> Scrape<'a> {
     pub fn finish(self) -> Vec<Family> {
         let rules = &mut *self.rules;
         rules.cached_beans = self.cached_beans;
-        let families = families(&self.samples, rules.naming);
+        let mut families = families(&self.samples, rules.naming);
+        self.jvm.finish(&mut families);
         drop(self.samples);
         // More is known than was visited: something has gone.
         let seen = rules.seen;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::config::JmxConfig;
+use super::jvm;
 use super::pattern::Pattern;
 use super::sieve::Sieve;
 use super::walk::BeanText;
@@ -55,6 +56,8 @@ pub struct Selection {
     /// Attributes that become labels: useful even if they are no metric.
     labels: HashSet<String>,
     prune: Option<Arc<Mutex<Prune>>>,
+    /// Platform beans are read for `jvmMetrics`, whatever else is asked for.
+    jvm: bool,
 }
 
 /// Which beans no rule can name, as far as that can be told.
@@ -75,6 +78,11 @@ impl Selection {
     /// What a file asks for.
     #[must_use]
     pub fn new(config: &JmxConfig) -> Self {
+        Self { jvm: config.jvm_metrics, ..Self::of_rules(config) }
+    }
+
+    /// What a file asks for on behalf of its rules.
+    pub(super) fn of_rules(config: &JmxConfig) -> Self {
         let customizers = config.customizers.iter();
         Self {
             include: config.include.clone(),
@@ -86,6 +94,7 @@ impl Selection {
             learns: config.auto_exclude_attributes,
             labels: customizers.flat_map(|one| one.attributes_as_labels.clone()).collect(),
             prune: Prune::new(config).map(|prune| Arc::new(Mutex::new(prune))),
+            jvm: false,
         }
     }
 
@@ -95,7 +104,11 @@ impl Selection {
     pub fn queries(&self) -> Vec<Option<ObjectName>> {
         match &self.include {
             None => vec![None],
-            Some(patterns) => patterns.iter().cloned().map(Some).collect(),
+            Some(patterns) => {
+                let of_jvm = if self.jvm { jvm::QUERIES.as_slice() } else { &[] };
+                let of_jvm = of_jvm.iter().filter_map(|text| ObjectName::parse(text).ok());
+                patterns.iter().cloned().chain(of_jvm).map(Some).collect()
+            }
         }
     }
 
@@ -103,6 +116,10 @@ impl Selection {
     /// whatever `excludeJvmMetrics` says.
     #[must_use]
     pub fn wants_bean(&self, name: &ObjectName) -> bool {
+        (self.jvm && jvm::wants_bean(name)) || self.rules_want_bean(name)
+    }
+
+    fn rules_want_bean(&self, name: &ObjectName) -> bool {
         let included = match &self.include {
             None => !(self.exclude_jvm && JVM_DOMAINS.contains(&name.domain())),
             Some(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
@@ -121,6 +138,16 @@ impl Selection {
     /// Whether an attribute of a wanted bean is to be read.
     #[must_use]
     pub fn wants_attribute(&self, name: &ObjectName, attribute: &AttributeInfo) -> bool {
+        (self.jvm && attribute.readable && jvm::wants_attribute(name, &attribute.name))
+            || (self.rules_want_bean_of(name) && self.rules_want_attribute(name, attribute))
+    }
+
+    /// Beans that are read for `jvmMetrics` alone show rules nothing.
+    fn rules_want_bean_of(&self, name: &ObjectName) -> bool {
+        !self.jvm || !jvm::wants_bean(name) || self.rules_want_bean(name)
+    }
+
+    fn rules_want_attribute(&self, name: &ObjectName, attribute: &AttributeInfo) -> bool {
         let label = self.labels.contains(&attribute.name);
         // No rule ever sees an array.
         if !attribute.readable || (attribute.declared.starts_with('[') && !label) {

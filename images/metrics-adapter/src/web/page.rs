@@ -73,6 +73,8 @@ pub(super) async fn render<A: Actions>(
 ) -> Vec<u8> {
     let start = Instant::now();
     let answers = pulled(live, deadlines).await;
+    // Only so many pages are in memory; who waits is bounded by the limit on connections.
+    let _place = site.renders.acquire().await;
     let mut page = Page::new(shown.format);
     if let Some(ingest) = &site.ingest {
         let mut cursor = Cursor::default();

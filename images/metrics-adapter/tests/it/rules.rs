@@ -216,3 +216,35 @@ fn what_a_live_jvm_says_of_itself_is_selected() {
         assert!(!has(&families, "java_lang") && has(&families, "shapes_"));
     }
 }
+
+#[test]
+fn metrics_of_a_live_jvm_as_the_agent_has_them() {
+    for jdk in Jdk::all("metrics_of_a_live_jvm_as_the_agent_has_them") {
+        let jvm = Launch::new(&jdk).args(&["--port", "0"]).start();
+        // Nothing of the platform is asked for by the file itself.
+        let text = "jvmMetrics: true\nincludeObjectNames: ['shapes:type=Numbers']\n\
+                    includeObjectNameAttributes: {'shapes:type=Numbers': [Int]}";
+        let target = Target::new("127.0.0.1", jvm.port());
+        let mut collector = Collector::new(target, config(text));
+        let families = collector.scrape(soon()).unwrap();
+        collector.close();
+        let family = |name: &str| {
+            let found = families.iter().find(|family| family.name == name);
+            found.unwrap_or_else(|| panic!("no {name} in {families:?}"))
+        };
+        let first = |name| family(name).samples[0].1;
+        assert!(first("jvm_memory_used_bytes") > 1e5);
+        assert!(first("jvm_threads_current") > 1.0);
+        assert!(first("jvm_classes_loaded_total") > 100.0);
+        assert!(first("process_cpu_seconds_total") > 0.0);
+        assert!(first("process_start_time_seconds") > 1.6e9);
+        assert!(first("process_open_fds") > 2.0);
+        assert!(family("jvm_gc_collection_seconds_count").samples.len() >= 2);
+        assert!(family("jvm_memory_pool_used_bytes").samples.len() >= 4);
+        assert!(family("jvm_buffer_pool_used_bytes").samples.len() >= 2);
+        let info = family("jvm_runtime_info").samples[0].0.as_str();
+        assert!(info.contains(&format!("version=\"{}", jdk.major)), "{info}");
+        assert!(families.iter().all(|family| !family.name.starts_with("java_")), "{families:?}");
+        assert!(families.iter().any(|family| family.name == "shapes_Numbers_Int"));
+    }
+}
