@@ -153,7 +153,12 @@ fn run(loaded: &Loaded<Args>, request: Request, config: Config) -> anyhow::Resul
     info!(%http, "listening");
     start(&handle, runtime, listener, &site, ingest)?;
     handle.set_ready(true);
-    Ok(handle.run(Stop { site }).into())
+    let ingest = site.ingest.clone();
+    let reason = handle.run(Stop { site });
+    if let Some(ingest) = ingest {
+        ingest.join();
+    }
+    Ok(reason.into())
 }
 
 fn start(

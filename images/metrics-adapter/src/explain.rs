@@ -5,8 +5,6 @@
 
 mod beans;
 mod lines;
-#[cfg(test)]
-mod tests;
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::process::ExitCode;
@@ -73,7 +71,9 @@ pub(crate) fn run(config: &Config, check: &CheckArgs) -> anyhow::Result<ExitCode
         (None, Some(_)) => None,
     };
     match (input, &config.ingest) {
-        (Some(input), _) if matches!(input.kind, PulledKind::Jmx { .. } | PulledKind::Attach { .. }) => {
+        (Some(input), _)
+            if matches!(input.kind, PulledKind::Jmx { .. } | PulledKind::Attach { .. }) =>
+        {
             beans::explain(input, &mut out)?;
         }
         (Some(input), _) => anyhow::bail!("{}: only beans over RMI can be explained", input.name),

@@ -54,12 +54,8 @@ impl Jolokia {
     /// A client that cannot be made.
     pub fn new(remote: &Remote, rules: &JmxConfig, body_bytes_max: usize) -> anyhow::Result<Self> {
         let selection = rules.selection();
-        let state = State {
-            rules: Rules::new(rules),
-            infos: Infos::new(),
-            listed: None,
-            selection,
-        };
+        let state =
+            State { rules: Rules::new(rules), infos: Infos::new(), listed: None, selection };
         Ok(Self {
             asked: Asked::new(remote, body_bytes_max)?,
             request: request(&state.selection),

@@ -66,7 +66,8 @@ impl Json {
         let read = move || families(&body, &prefix, &mapping, strict);
         // A large document takes longer than other tasks should wait.
         let families = tokio::task::spawn_blocking(read).await;
-        let families = families.map_err(|error| Failure(format!("reading broke off: {error}")))??;
+        let families =
+            families.map_err(|error| Failure(format!("reading broke off: {error}")))??;
         Ok(Scraped { families, cached_beans: 0 })
     }
 }

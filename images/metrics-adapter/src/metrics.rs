@@ -66,11 +66,14 @@ pub(crate) fn statsd(site: &Site<Process>) -> Vec<Family> {
 /// What `jmx_exporter` says of itself beside its scrapes.
 pub(crate) fn jmx(site: &Site<Process>) -> Vec<Family> {
     let reloads = &site.actions.reloads;
-    let count = |name, help, value: &AtomicU64| {
-        family((counter(name, &[], help), single(load(value))))
-    };
+    let count =
+        |name, help, value: &AtomicU64| family((counter(name, &[], help), single(load(value))));
     vec![
-        count("jmx_config_reload_failure_total", "Reloads that found something wrong", &reloads.bad),
+        count(
+            "jmx_config_reload_failure_total",
+            "Reloads that found something wrong",
+            &reloads.bad,
+        ),
         count("jmx_config_reload_success_total", "Reloads that are in force", &reloads.good),
         build_info("jmx_exporter_build_info", &[("name", "jmx_prometheus_standalone")]),
     ]
@@ -97,9 +100,9 @@ fn registry(site: &Site<Process>) -> Option<crate::registry::Counters> {
 }
 
 fn family((metric, values): Reading) -> Family {
-    let samples = values.into_iter().map(|(labels, value)| {
-        (Labels::new(metric.labels.iter().zip(labels)), value)
-    });
+    let samples = values
+        .into_iter()
+        .map(|(labels, value)| (Labels::new(metric.labels.iter().zip(labels)), value));
     Family {
         name: metric.name.to_owned(),
         help: metric.help.to_owned(),
@@ -194,7 +197,9 @@ impl Network for Metrics {
             bytes_out: read(&counters.bytes_out),
             messages_in: read(&counters.requests),
             messages_out: read(&counters.requests).saturating_sub(read(&counters.in_flight)),
-            errors: read(&counters.unauthorized) + read(&counters.busy) + read(&counters.tls_failed),
+            errors: read(&counters.unauthorized)
+                + read(&counters.busy)
+                + read(&counters.tls_failed),
         };
         let mut all = vec![page];
         if let Some(ingest) = &self.site.ingest {

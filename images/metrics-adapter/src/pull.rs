@@ -16,15 +16,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::config::{PullLimits, PulledConfig};
 use crate::exposition::Family;
 pub use answer::{Answer, merge};
 pub use probes::{ProbeError, Probes};
-pub use source::{Failure, Scraped};
 pub(crate) use remote::Asked;
 use source::Source;
+pub use source::{Failure, Scraped};
 
 /// How often an idle connection is kept alive: well below the minute at which a JDK's client does
 /// so, and the two minutes after which a server gives up.
@@ -94,6 +95,7 @@ pub struct Pulled {
     ended: watch::Sender<u64>,
     made: Instant,
     counters: Counters,
+    tasks: TaskTracker,
 }
 
 // === impl Pulled ===
@@ -113,6 +115,7 @@ impl Pulled {
             ended: watch::Sender::new(0),
             made: Instant::now(),
             counters: Counters::default(),
+            tasks: TaskTracker::new(),
         }))
     }
 
@@ -219,7 +222,7 @@ impl Pulled {
         let patience = wait.saturating_duration_since(Instant::now()) * 2;
         let end = Instant::now() + patience.max(LIFE_MIN);
         let pulled = Arc::clone(self);
-        tokio::spawn(async move { pulled.run(number, end).await });
+        self.tasks.spawn(async move { pulled.run(number, end).await });
         number
     }
 
@@ -280,7 +283,7 @@ impl Pulled {
             return;
         }
         let weak = Arc::downgrade(self);
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             loop {
                 tokio::time::sleep(HEARTBEAT_EVERY / 5).await;
                 let Some(pulled) = weak.upgrade() else { return };

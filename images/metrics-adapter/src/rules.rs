@@ -61,6 +61,8 @@ pub struct RuleCounters {
     pub plans: u64,
     /// Matches given up because they would have taken too long.
     pub step_limit_hits: u64,
+    /// Names, helps and values of labels that were cut because of their length.
+    pub cut_texts: u64,
     /// Samples beyond the limit of one scrape.
     pub refused_samples: u64,
     /// `jmx_scrape_cached_beans` of the last scrape.
@@ -98,6 +100,7 @@ impl Rules {
             evaluations: self.engine.evaluations,
             plans: self.plans as u64,
             step_limit_hits: self.engine.step_limit_hits.get(),
+            cut_texts: self.engine.cut.get(),
             refused_samples: self.refused_samples,
             cached_beans: self.cached_beans,
         }

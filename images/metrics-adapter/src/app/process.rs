@@ -141,7 +141,8 @@ impl Process {
             let config = request.load(&ProcessEnvironment).map_err(|error| error.to_string())?;
             Ok::<_, String>(config)
         };
-        let config = tokio::task::spawn_blocking(load).await.map_err(|error| error.to_string())??;
+        let config =
+            tokio::task::spawn_blocking(load).await.map_err(|error| error.to_string())??;
         for warning in &config.warnings {
             warn!(warning, "configuration");
         }
@@ -156,6 +157,9 @@ impl Process {
                 if let Ok(mapping) = Arc::try_unwrap(plan.mapping) {
                     ingest.remap(mapping);
                     self.reloads.mappings.store(rules, Ordering::Relaxed);
+                }
+                if let Ok(mapping) = Arc::try_unwrap(plan.graphite_mapping) {
+                    ingest.remap_graphite(mapping, plan.graphite_ttl);
                 }
             }
             (None, None) => {}

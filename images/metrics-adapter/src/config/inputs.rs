@@ -205,7 +205,8 @@ fn jmx_target(
     let mut target = jmx::target(path, rules)?;
     if whom == Whom::Input {
         let read = |text: &str| {
-            let address = Address::from_host_port(text).or_else(|_| Address::from_url(text)).ok()?;
+            let address =
+                Address::from_host_port(text).or_else(|_| Address::from_url(text)).ok()?;
             Target::from_address(&address).ok()
         };
         let expected = "HOST:PORT, or service:jmx:rmi:///jndi/rmi://HOST:PORT/jmxrmi";
@@ -248,9 +249,7 @@ fn credentials(
 
 fn process(section: &mut Section<'_>, node: &Node) -> Result<Selector, ConfigError> {
     let pid = section.number("pid", 1, 1 << 22)?.and_then(|pid| i32::try_from(pid).ok());
-    let pattern = |text: &str| {
-        regex::RegexBuilder::new(text).size_limit(1 << 20).build().ok()
-    };
+    let pattern = |text: &str| regex::RegexBuilder::new(text).size_limit(1 << 20).build().ok();
     let command = section.value("command", "a regular expression", pattern)?;
     match (pid, command) {
         (Some(pid), None) => Ok(Selector::Pid(pid)),
@@ -280,7 +279,8 @@ fn remote(
             let path = section.text("path")?.unwrap_or("/");
             let scheme = if https { "https" } else { "http" };
             let url = format!("{scheme}://target{path}");
-            good(&url).filter(|_| path.starts_with('/'))
+            good(&url)
+                .filter(|_| path.starts_with('/'))
                 .ok_or_else(|| section.refused(node, "path does not begin with /"))?
         }
     };

@@ -89,7 +89,8 @@ pub(super) fn rules_file(
 /// # Errors
 /// A key store that cannot be used, a stub that is none.
 pub(super) fn target(path: &Path, rules: &JmxConfig) -> Result<Target, ConfigError> {
-    let refused = |message: String| ConfigError::message(Place::File(path.to_owned(), None), message);
+    let refused =
+        |message: String| ConfigError::message(Place::File(path.to_owned(), None), message);
     let place = match &rules.address {
         Some(address) => Target::from_address(address).map_err(refused)?,
         None => Target::new("", 0),

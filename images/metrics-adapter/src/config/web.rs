@@ -145,7 +145,10 @@ fn within(ip: IpAddr, network: IpAddr, bits: u8) -> bool {
 }
 
 /// Users of the superset file.
-pub(super) fn users(section: &mut Section<'_>, env: &dyn Strings) -> Result<Vec<User>, ConfigError> {
+pub(super) fn users(
+    section: &mut Section<'_>,
+    env: &dyn Strings,
+) -> Result<Vec<User>, ConfigError> {
     let items = section.items("users")?;
     if let Some(item) = items.get(USERS_MAX) {
         return Err(section.wrong("users", item, format!("at most {USERS_MAX} users")));
@@ -239,7 +242,9 @@ fn store(
         (Some(_), Some(_), Some(node)) => {
             Err(section.refused(node, "a PEM file and a key store exclude each other"))
         }
-        (Some(path), ..) => Ok(Some(Store { path, type_name: Some("PEM".to_owned()), ..Store::default() })),
+        (Some(path), ..) => {
+            Ok(Some(Store { path, type_name: Some("PEM".to_owned()), ..Store::default() }))
+        }
         (None, Some(path), _) => {
             Ok(Some(Store { path, key_path: None, type_name: kind, password }))
         }

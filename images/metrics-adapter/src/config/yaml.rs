@@ -165,7 +165,10 @@ impl<'a> Section<'a> {
     ) -> Result<&'a str, ConfigError> {
         self.text(key)?.ok_or_else(|| {
             let place = Place::File(self.file.to_owned(), Some(node.line));
-            ConfigError::message(place, format!("{}: is missing, expected {expected}", self.key(key)))
+            ConfigError::message(
+                place,
+                format!("{}: is missing, expected {expected}", self.key(key)),
+            )
         })
     }
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 use super::session::{Session, SessionError, Target};
 use crate::exposition::Family;
 use crate::jmx::{AttributeInfo, ObjectName, Value};
-use crate::rules::{JmxConfig, Rules, Selection};
+use crate::rules::{JmxConfig, RuleCounters, Rules, Selection};
 use beans::Beans;
 
 /// A JVM that is scraped again and again.
@@ -84,6 +84,12 @@ impl Collector {
             // The session knows that it is broken.
             let _ = session.ping(deadline);
         }
+    }
+
+    /// What the rules have counted, `jmx_scrape_cached_beans` among it.
+    #[must_use]
+    pub fn counters(&self) -> RuleCounters {
+        self.rules.counters()
     }
 
     /// Beans whose attributes are known.

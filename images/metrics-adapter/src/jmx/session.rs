@@ -4,6 +4,9 @@
 //! pulls bytes as it needs them is the plainest way to find that end. Sessions live on threads that
 //! may block.
 //!
+//! Where there is much to read, the work is shared out over a few streams to the same connection
+//! object: a server has a thread for each, and is what takes the time.
+//!
 //! A server that cannot serialize a value breaks off in the middle of its reply and closes the
 //! connection, and the calls behind are lost. A session then connects anew, goes on behind that
 //! bean, asks for the bean's attributes one by one, and remembers which of them must never be asked
@@ -13,10 +16,10 @@ mod convert;
 #[cfg(test)]
 pub(crate) mod fake;
 mod info;
+mod lane;
 mod login;
 mod memory;
 pub(crate) mod methods;
-mod pipeline;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -25,11 +28,10 @@ mod values;
 use std::time::{Duration, Instant};
 
 use crate::java::{Graph, JavaError, NodeId, Problem, View, push_null, push_object_name};
-use crate::rmi::{Connection, ObjectId};
 
 use super::{AttributeInfo, ObjectName, Value};
+use lane::Lane;
 use memory::Memory;
-use stream::Stream;
 
 pub use convert::value_of;
 
@@ -105,15 +107,12 @@ pub type Answer = Result<Vec<(String, Value)>, SessionError>;
 #[derive(Debug)]
 pub struct Session {
     target: Target,
-    connection: Connection<Stream>,
-    /// The server's connection object.
-    object: ObjectId,
-    graph: Graph,
+    lane: Lane,
+    /// Further ones, where there is much to read.
+    more: Vec<Lane>,
     memory: Memory,
     /// Connections that the current pass may still make.
     reconnects: u32,
-    /// Bytes may be anywhere in a message; nothing can be read any more.
-    broken: bool,
 }
 
 // === impl Target ===
@@ -181,15 +180,12 @@ impl Session {
     /// # Errors
     /// [`SessionError`].
     pub fn connect(target: &Target, deadline: Instant) -> Result<Self, SessionError> {
-        let (connection, object) = login::login(target, deadline)?;
         Ok(Self {
             target: target.clone(),
-            connection,
-            object,
-            graph: Graph::default(),
+            lane: login::login(target, deadline)?,
+            more: Vec::new(),
             memory: Memory::default(),
             reconnects: 0,
-            broken: false,
         })
     }
 
@@ -198,19 +194,23 @@ impl Session {
     /// # Errors
     /// [`SessionError`]; the old connection is gone then, too.
     pub fn reconnect(&mut self, deadline: Instant) -> Result<(), SessionError> {
-        self.farewell();
-        self.broken = true;
-        let (connection, object) = login::login(&self.target, deadline)?;
-        self.connection = connection;
-        self.object = object;
-        self.broken = false;
+        let old = self.lane.object;
+        let told = self.farewell();
+        self.lane.broken = true;
+        self.more.clear();
+        self.lane = login::login(&self.target, deadline)?;
+        if !told {
+            // Over the new stream, so that the server need not keep the old object for its two
+            // minutes. One that has been restarted does not know it.
+            self.lane.close_other(&old)?;
+        }
         Ok(())
     }
 
     /// Whether nothing can be asked any more but [`Session::reconnect`].
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.broken
+        self.lane.broken
     }
 
     /// Names of beans that fit a pattern; all without one. Those that are no names are left out.
@@ -222,7 +222,7 @@ impl Session {
         pattern: Option<&ObjectName>,
         deadline: Instant,
     ) -> Result<Vec<ObjectName>, SessionError> {
-        let root = self.call(methods::QUERY_NAMES, deadline, |out| {
+        let root = self.lane.call(methods::QUERY_NAMES, deadline, |out| {
             match pattern {
                 Some(pattern) => push_object_name(pattern.as_str(), out),
                 None => push_null(out),
@@ -230,7 +230,7 @@ impl Session {
             push_null(out);
             push_null(out);
         })?;
-        Ok(info::names(&self.graph, root))
+        Ok(info::names(&self.lane.graph, root))
     }
 
     /// Attributes of many beans, pipelined; answers in the order of the names.
@@ -250,13 +250,13 @@ impl Session {
         };
         while infos.len() < names.len() {
             let from = infos.len();
-            let calls = pipeline::Calls {
+            let calls = lane::Calls {
                 method: methods::GET_MBEAN_INFO,
                 range: from..names.len(),
                 size: &|index| names[index].as_str().len(),
                 send: &mut send,
             };
-            let outcome = self.pipeline(calls, deadline, &mut |_, graph, result| {
+            let outcome = self.lane.pipeline(calls, deadline, &mut |_, graph, result| {
                 infos.push(match result {
                     Ok(root) => Ok(info::attributes(graph, root)),
                     Err(thrown) => Err(SessionError::remote(graph.throwable(thrown))),
@@ -287,72 +287,30 @@ impl Session {
     /// # Errors
     /// [`SessionError`].
     pub fn ping(&mut self, deadline: Instant) -> Result<(), SessionError> {
-        self.call(methods::GET_DEFAULT_DOMAIN, deadline, push_null).map(|_| ())
+        self.lane.call(methods::GET_DEFAULT_DOMAIN, deadline, push_null).map(|_| ())
     }
 
     /// Says goodbye, so that the server need not wait two minutes for us. Dropping a session does
     /// the same without waiting for the answer.
     pub fn close(mut self) {
-        if !self.broken {
-            let deadline = Instant::now() + CLOSE_TIMEOUT;
-            self.connection.stream().set_deadline(deadline);
-            self.connection.call(&self.object, methods::CLOSE);
-            if self.connection.flush().is_ok() {
-                // Whatever it says, this is the end.
-                let _ = self.connection.reply(&mut self.graph, true);
-            }
-            self.broken = true;
+        if self.farewell() {
+            // Whatever it says, this is the end.
+            let _ = self.lane.reached.connection.reply(&mut self.lane.graph, true);
         }
+        self.lane.broken = true;
     }
 
-    fn farewell(&mut self) {
-        if !self.broken {
-            self.connection.stream().set_deadline(Instant::now() + CLOSE_TIMEOUT);
-            self.connection.call(&self.object, methods::CLOSE);
-            let _ = self.connection.flush();
-        }
-    }
-
-    fn name(&self) -> String {
-        format!("{}:{}", self.target.host, self.target.port)
-    }
-
-    /// One call, one reply.
-    fn call(
-        &mut self,
-        method: crate::rmi::Method,
-        deadline: Instant,
-        arguments: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<NodeId, SessionError> {
-        self.check()?;
-        self.connection.stream().set_deadline(deadline);
-        arguments(self.connection.call(&self.object, method));
-        let reply =
-            self.connection.flush().and_then(|()| self.connection.reply(&mut self.graph, false));
-        match reply {
-            Ok(reply) => {
-                reply.result.map_err(|thrown| SessionError::remote(self.graph.throwable(thrown)))
-            }
-            Err(error) => {
-                self.broken = true;
-                Err(SessionError::of_stream(error, &self.name()))
-            }
-        }
-    }
-
-    fn check(&self) -> Result<(), SessionError> {
-        if self.broken {
-            let source = std::io::ErrorKind::NotConnected.into();
-            return Err(SessionError::Io { target: self.name(), source });
-        }
-        Ok(())
+    /// Whether an answer may come.
+    fn farewell(&mut self) -> bool {
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        !self.lane.broken && self.lane.farewell(methods::CLOSE, deadline)
     }
 
     /// After a pipeline has stopped early: whether and how the rest can be read. `skip` gets the
     /// error of the one call that is to blame.
     fn go_on(
         &mut self,
-        outcome: Result<(), pipeline::Stopped>,
+        outcome: Result<(), lane::Stopped>,
         progress: bool,
         deadline: Instant,
         skip: impl FnOnce(SessionError),
@@ -362,21 +320,21 @@ impl Session {
         }
         match outcome {
             Ok(()) => Ok(()),
-            Err(pipeline::Stopped::Aborted(error) | pipeline::Stopped::Failed(error))
+            Err(lane::Stopped::Aborted(error) | lane::Stopped::Failed(error))
                 if self.reconnects == 0 =>
             {
                 Err(error)
             }
-            Err(pipeline::Stopped::Aborted(error)) => {
+            Err(lane::Stopped::Aborted(error)) => {
                 self.reconnect(deadline)?;
                 skip(error);
                 Ok(())
             }
             // The server has gone, perhaps come back. Without progress it is not tried twice.
-            Err(pipeline::Stopped::Failed(error)) if progress && error.is_connection() => {
+            Err(lane::Stopped::Failed(error)) if progress && error.is_connection() => {
                 self.reconnect(deadline)
             }
-            Err(pipeline::Stopped::Failed(error)) => Err(error),
+            Err(lane::Stopped::Failed(error)) => Err(error),
         }
     }
 }

@@ -18,7 +18,8 @@ fn every_number_has_its_path() {
         ("{}", &[]),
     ];
     for (document, expected) in table {
-        let expected: Vec<_> = expected.iter().map(|(path, it)| ((*path).to_owned(), *it)).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|(path, it)| ((*path).to_owned(), *it)).collect();
         assert_eq!(walked(document), expected, "{document}");
     }
 }
@@ -48,7 +49,8 @@ fn rules_name_and_label_and_drop() {
          - match: secret.*\n  name: none\n  action: drop\n",
     )
     .unwrap();
-    let document = br#"{"queue": {"in": {"depth": 3}, "out": {"depth": 4}}, "secret": {"x": 1}, "up": true}"#;
+    let document =
+        br#"{"queue": {"in": {"depth": 3}, "out": {"depth": 4}}, "secret": {"x": 1}, "up": true}"#;
     let shown = |strict| {
         let families = families(document, "", &mapping, strict).unwrap();
         let one = |family: &Family| {

@@ -75,7 +75,11 @@ const PUSHED: [Metric; 33] = [
     counter("metrics_adapter_cache_evictions_total", &[], "Lines forgotten to make room"),
     counter("metrics_adapter_graphite_lines_total", &[], "Lines of Graphite"),
     counter("metrics_adapter_graphite_errors_total", &["reason"], "Lines of Graphite refused"),
-    counter("metrics_adapter_graphite_expired_total", &[], "Samples of Graphite that came too late"),
+    counter(
+        "metrics_adapter_graphite_expired_total",
+        &[],
+        "Samples of Graphite that came too late",
+    ),
     counter("metrics_adapter_graphite_tag_errors_total", &[], "Tags of Graphite refused"),
     counter("metrics_adapter_listener_packets_total", LISTENER, "Datagrams, or reads of a stream"),
     counter("metrics_adapter_listener_bytes_total", LISTENER, "Bytes read"),
@@ -101,7 +105,11 @@ const PUSHED: [Metric; 33] = [
         "Lines dropped because the target is down or slow",
     ),
     counter("metrics_adapter_relay_errors_total", &["target"], "Failures to connect or send"),
-    gauge("metrics_adapter_relay_connected", &["target"], "1 while there is a socket to the target"),
+    gauge(
+        "metrics_adapter_relay_connected",
+        &["target"],
+        "1 while there is a socket to the target",
+    ),
 ];
 
 pub(super) fn all() -> Vec<Metric> {

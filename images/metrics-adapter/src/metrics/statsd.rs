@@ -51,7 +51,11 @@ pub(super) const METRICS: [Metric; 26] = [
     ),
     gauge("statsd_exporter_metrics_total", &["type"], "Series there are"),
     counter("statsd_exporter_relay_packets_total", &["target"], "Packets passed on"),
-    counter("statsd_exporter_relay_long_lines_total", &["target"], "Lines too long to be passed on"),
+    counter(
+        "statsd_exporter_relay_long_lines_total",
+        &["target"],
+        "Lines too long to be passed on",
+    ),
     counter("statsd_exporter_relay_lines_relayed_total", &["target"], "Lines passed on"),
     gauge("statsd_metric_mapper_cache_length", &[], "Lines remembered with their series"),
     counter("statsd_metric_mapper_cache_gets_total", &[], "Lines looked up"),
@@ -59,11 +63,7 @@ pub(super) const METRICS: [Metric; 26] = [
 ];
 
 /// The values of [`METRICS`].
-pub(super) fn readings(
-    counters: &Counters,
-    series: &[u64; 4],
-    process: &Process,
-) -> Vec<Reading> {
+pub(super) fn readings(counters: &Counters, series: &[u64; 4], process: &Process) -> Vec<Reading> {
     let sum = |transport: Transport, read: fn(&ListenerCounters) -> u64| {
         let listeners = counters.listeners.iter();
         let of_kind = listeners.filter(|listener| listener.transport == transport);
@@ -78,9 +78,10 @@ pub(super) fn readings(
     };
     let events = EVENT_KINDS.map(|kind| (kind.as_str(), counters.events(kind)));
     let errors = REASONS.map(|reason| (reason.as_str(), counters.sample_errors(reason)));
-    let conflicts = counters.conflicts.iter().map(|row| {
-        (vec![row.kind.as_str().to_owned(), row.name.clone()], number(row.count))
-    });
+    let conflicts = counters
+        .conflicts
+        .iter()
+        .map(|row| (vec![row.kind.as_str().to_owned(), row.name.clone()], number(row.count)));
     let reloads = [("success", &process.reloads.good), ("failure", &process.reloads.bad)]
         .map(|(name, count)| (name, count.load(Ordering::Relaxed)));
     let [counter, gauge, summary, histogram] = *series;

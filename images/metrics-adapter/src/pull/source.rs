@@ -73,9 +73,7 @@ impl Source {
             PulledKind::Jolokia { remote, rules } => {
                 Self::Jolokia(Arc::new(Jolokia::new(remote, rules, limits.body_bytes_max)?))
             }
-            PulledKind::Json(json) => {
-                Self::Json(Arc::new(Json::new(json, limits.body_bytes_max)?))
-            }
+            PulledKind::Json(json) => Self::Json(Arc::new(Json::new(json, limits.body_bytes_max)?)),
         })
     }
 
@@ -191,7 +189,7 @@ async fn blocking(
 
 fn read(collector: &mut Collector, end: Instant) -> Result<Scraped, Failure> {
     let families = collector.scrape(end).map_err(|error| Failure(error.to_string()))?;
-    Ok(Scraped { families, cached_beans: 0 })
+    Ok(Scraped { families, cached_beans: collector.counters().cached_beans })
 }
 
 // === impl Attached ===

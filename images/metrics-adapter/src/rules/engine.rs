@@ -1,5 +1,6 @@
 //! The rules themselves: which one a scalar hits, and what that makes of it.
 
+use std::cell::Cell;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use super::sieve::{ALPHABET, Scan, Sieve};
 use super::template::Template;
 use super::walk::{BeanText, Place, Scalar};
 
+/// Longest name, help or value of a label, in bytes; what is longer is cut, and counted. The original
+/// has no such bound.
+const TEXT_BYTES_MAX: usize = 4096;
 /// What a rule with `cache` sees in place of the value.
 const CACHED_VALUE: &str = "<cache>";
 
@@ -29,6 +33,8 @@ pub(super) struct Engine {
     pub(super) step_limit_hits: StepLimitHits,
     /// How often rules were tried on a value.
     pub(super) evaluations: u64,
+    /// Texts that were cut.
+    pub(super) cut: Cell<u64>,
 }
 
 /// A rule, compiled.
@@ -140,6 +146,7 @@ impl Engine {
             infer_counter: config.infer_counter_type_from_name,
             step_limit_hits: StepLimitHits::default(),
             evaluations: 0,
+            cut: Cell::new(0),
         }
     }
 
@@ -215,6 +222,13 @@ impl Engine {
         Evaluation { rule: None, outcome: Outcome::NoRule, stable }
     }
 
+    fn cut(&self, text: &mut String) {
+        if text.len() > TEXT_BYTES_MAX {
+            text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+            self.cut.set(self.cut.get() + 1);
+        }
+    }
+
     fn apply(
         &self,
         rule: &Rule,
@@ -243,13 +257,16 @@ impl Engine {
         if name.is_empty() {
             return Outcome::Dropped(Dropped::Name);
         }
+        self.cut(&mut name);
         if self.lowercase_name {
             name.make_ascii_lowercase();
         }
         let counter = self.infer_counter && name.ends_with("_total");
         let kind = if counter { RuleKind::Counter } else { rule.kind.clone() };
         let mut labels = Vec::new();
-        let add = |labels: &mut Vec<(String, String)>, name: String, value: String| {
+        let add = |labels: &mut Vec<(String, String)>, mut name: String, mut value: String| {
+            self.cut(&mut name);
+            self.cut(&mut value);
             let name = if self.lowercase_labels { name.to_ascii_lowercase() } else { name };
             // Of two labels with one name the first stays; the original gives up the scrape.
             if !labels.iter().any(|(earlier, _)| *earlier == name) {
@@ -272,7 +289,10 @@ impl Engine {
             }
         }
         labels.sort();
-        let help = templates.help.as_ref().map(|help| help.expand(captures));
+        let mut help = templates.help.as_ref().map(|help| help.expand(captures));
+        if let Some(help) = &mut help {
+            self.cut(help);
+        }
         let text = variant.text.as_str();
         let origin = text.rsplit_once(':').map_or(text, |(origin, _)| origin).to_owned();
         Outcome::Made(Made { name, labels, kind, help, fixed, factor: rule.factor, origin })

@@ -9,6 +9,7 @@ import java.io.Serializable;
 import java.lang.management.ManagementFactory;
 import java.math.BigDecimal;
 import java.math.BigInteger;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
@@ -305,10 +306,25 @@ public final class Beans {
         @Override
         public synchronized ServerSocket createServerSocket(int ignored) throws IOException {
             InetAddress loopback = InetAddress.getByName("127.0.0.1");
-            ServerSocket listener = new Remembering(port, loopback);
+            ServerSocket listener = listen(loopback);
             port = listener.getLocalPort();
             listeners.add(listener);
             return listener;
+        }
+
+        /** The kernel keeps a closed listener until the thread that waited in it has left it. */
+        private ServerSocket listen(InetAddress address) throws IOException {
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+            while (true) {
+                try {
+                    return new Remembering(port, address);
+                } catch (BindException inUse) {
+                    if (System.nanoTime() > deadline) {
+                        throw inUse;
+                    }
+                    Thread.yield();
+                }
+            }
         }
 
         synchronized void close() throws IOException {

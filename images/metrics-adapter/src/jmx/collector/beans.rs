@@ -10,6 +10,9 @@ use crate::rules::Selection;
 /// Of so many beans, one is asked anew for its attributes at every scrape.
 const REFRESH_SHARE: usize = 200;
 
+/// What a bean's attributes are given to.
+pub(super) type Each<'a> = dyn FnMut(&ObjectName, &[(&AttributeInfo, &Value)]) + 'a;
+
 /// Known beans, and those of the current scrape in the order of the server.
 #[derive(Debug, Default)]
 pub(super) struct Beans {
@@ -118,7 +121,7 @@ impl Beans {
         session: &mut Session,
         selection: &mut Selection,
         deadline: Instant,
-        each: &mut dyn FnMut(&ObjectName, &[(&AttributeInfo, &Value)]),
+        each: &mut Each<'_>,
     ) -> Result<(), SessionError> {
         let mut beans = Vec::with_capacity(self.names.len());
         let mut wanted = Vec::with_capacity(self.names.len());

@@ -5,21 +5,20 @@ use std::time::Instant;
 use crate::java::{self, Graph, JavaError, Limits, NodeId};
 use crate::rmi::{Connection, LOOKUP, ObjectId, REGISTRY, Remote, SocketFactory};
 
+use super::lane::Lane;
 use super::stream::Stream;
 use super::{SessionError, Target, methods};
 
 /// A connection to the server of an object, and how it was reached.
-struct Reached {
-    connection: Connection<Stream>,
+#[derive(Debug)]
+pub(super) struct Reached {
+    pub(super) connection: Connection<Stream>,
     host: String,
     port: u16,
 }
 
-/// Connects and logs in; gives the connection object.
-pub(super) fn login(
-    target: &Target,
-    deadline: Instant,
-) -> Result<(Connection<Stream>, ObjectId), SessionError> {
+/// Connects and logs in; gives the way to the connection object.
+pub(super) fn login(target: &Target, deadline: Instant) -> Result<Lane, SessionError> {
     let mut graph = Graph::default();
     let (server, reached) = match &target.stub {
         Some(stub) => (from_bytes(stub)?, None),
@@ -39,7 +38,15 @@ pub(super) fn login(
     let session =
         remote(&mut reached, &server.object, methods::NEW_CLIENT, credentials, &mut graph)?;
     let reached = follow(target, &session, Some(reached), deadline)?;
-    Ok((reached.connection, session.object))
+    Ok(Lane::new(reached, session.object))
+}
+
+// === impl Reached ===
+
+impl Reached {
+    pub(super) fn name(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
 }
 
 fn from_bytes(stub: &[u8]) -> Result<Remote, SessionError> {
@@ -60,7 +67,7 @@ fn remote(
     arguments: impl FnOnce(&mut Vec<u8>),
     graph: &mut Graph,
 ) -> Result<Remote, SessionError> {
-    let name = format!("{}:{}", reached.host, reached.port);
+    let name = reached.name();
     let failed = |error: JavaError| SessionError::of_stream(error, &name);
     let connection = &mut reached.connection;
     arguments(connection.call(object, method));
@@ -69,6 +76,18 @@ fn remote(
     let root = reply.result.map_err(|thrown| SessionError::remote(graph.throwable(thrown)))?;
     connection.acknowledge(&reply.id);
     of_graph(graph, root)
+}
+
+/// One more connection to where one leads already.
+pub(super) fn again(
+    target: &Target,
+    like: &mut Lane,
+    deadline: Instant,
+) -> Result<Lane, SessionError> {
+    let reached = &mut like.reached;
+    let tls = reached.connection.stream().is_tls();
+    let reached = dial(target, reached.host.clone(), reached.port, tls, deadline)?;
+    Ok(Lane::new(reached, like.object))
 }
 
 /// The connection there is, where the object lives behind it, else a new one.

@@ -234,8 +234,8 @@ fn a_restart_in_the_middle_is_one_new_connection() {
     let answered = AtomicUsize::new(0);
     let fake = Fake::start(move |call| {
         if call.hash == methods::GET_ATTRIBUTES.hash {
-            // Half an answer, then nothing.
-            if answered.fetch_add(1, Ordering::Relaxed) == 700 {
+            // Half an answer, then nothing; on the first stream.
+            if call.connection == 0 && answered.fetch_add(1, Ordering::Relaxed) == 300 {
                 return Action::Cut(list(["A"], |_, sample| sample.integer(7)), 60);
             }
         }
@@ -252,6 +252,61 @@ fn a_restart_in_the_middle_is_one_new_connection() {
     );
     assert_eq!(answers.len(), 2_000);
     assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 2);
+}
+
+#[test]
+fn many_beans_are_shared_out_and_come_in_order() {
+    // One of the further streams ends in its share, one finds that its object is gone.
+    let fake = Fake::start(move |call| {
+        if call.hash == methods::GET_ATTRIBUTES.hash {
+            match (call.connection, call.name.as_str()) {
+                (1, "test:n=600") => return Action::Close,
+                (2, "test:n=1100") => {
+                    return Action::Throw(exception("java.rmi.NoSuchObjectException", "no"));
+                }
+                _ => {}
+            }
+        }
+        integers(call)
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(2_000);
+    let attributes = ["A".to_owned()];
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    for round in 0..2 {
+        let answers = read(&mut session, &wanted);
+        let good =
+            answers.iter().enumerate().all(|(at, (index, found))| at == *index && found.len() == 1);
+        assert!(good && answers.len() == 2_000, "{round}");
+    }
+    let calls = fake.calls(methods::GET_ATTRIBUTES);
+    let on = |connection| calls.iter().filter(|call| call.connection == connection).count();
+    assert_eq!(calls.iter().map(|call| call.connection).max(), Some(5), "two were replaced");
+    assert_eq!(on(3), 1_000, "the one that lasted");
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 1);
+    assert_eq!(fake.calls(methods::GET_ATTRIBUTE).len(), 0);
+}
+
+#[test]
+fn an_object_that_is_gone_is_no_fault_of_the_beans() {
+    let fake = Fake::start(move |call| {
+        if call.connection == 0 && call.name == "test:n=3" {
+            return Action::Throw(exception("java.rmi.NoSuchObjectException", "no such object"));
+        }
+        integers(call)
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(6);
+    let attributes = ["A".to_owned()];
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    let answers = read(&mut session, &wanted);
+    assert!(
+        answers.iter().enumerate().all(|(at, (index, found))| at == *index && found.len() == 1)
+    );
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 2);
+    assert_eq!(fake.calls(methods::GET_ATTRIBUTE).len(), 0);
 }
 
 #[test]

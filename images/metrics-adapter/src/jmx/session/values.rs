@@ -2,15 +2,32 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use crate::java::{Graph, NodeId, push_null, push_object_name, push_string, push_strings};
 
-use super::pipeline::Calls;
-use super::{Answer, Session, SessionError, Value, Wanted, convert, methods, text};
+use super::lane::{Calls, Lane, Stopped};
+use super::{Answer, Session, SessionError, Value, Wanted, convert, login, methods, text};
 
 /// The bean is gone: asking for its attributes one by one is of no use.
 const GONE: &str = "javax.management.InstanceNotFoundException";
+
+/// Most streams that values are read over at a time.
+const LANES_MAX: usize = 4;
+
+/// Beans that are worth a stream of their own.
+const LANE_BEANS: usize = 250;
+
+/// Beans to be read with one call each: index, and the attributes to ask for.
+type AtOnce<'a> = [(usize, Cow<'a, [String]>)];
+
+/// What came of such a call.
+enum Outcome {
+    Answer(Answer),
+    /// An exception, for more than being gone.
+    Threw,
+}
 
 impl Session {
     pub(super) fn read_values(
@@ -40,57 +57,103 @@ impl Session {
         Ok(())
     }
 
-    /// Reads beans with one call each; `singly` gets those that this failed for.
+    /// Reads beans with one call each, over several streams where there are many; `singly` gets
+    /// those that this failed for.
     fn beans(
         &mut self,
         wanted: &[Wanted<'_>],
-        at_once: &[(usize, Cow<'_, [String]>)],
+        at_once: &AtOnce<'_>,
         singly: &mut Vec<usize>,
         deadline: Instant,
         each: &mut dyn FnMut(usize, Answer),
     ) -> Result<(), SessionError> {
-        let mut send = |place: usize, out: &mut Vec<u8>| {
-            let (index, attributes) = &at_once[place];
-            push_object_name(wanted[*index].name.as_str(), out);
-            push_strings(attributes, out);
-            push_null(out);
-        };
-        let mut done = 0;
-        // Beans whose bulk call threw, for more than being gone.
         let mut threw: Vec<usize> = Vec::new();
-        while done < at_once.len() {
+        let mut take = |place: usize, outcome| match outcome {
+            Outcome::Answer(answer) => each(at_once[place].0, answer),
+            Outcome::Threw => threw.push(at_once[place].0),
+        };
+        let mut lanes = self.lanes(at_once.len(), deadline);
+        let share = at_once.len().div_ceil(lanes.len() + 1);
+        let part = |number: usize| {
+            (number * share).min(at_once.len())..((number + 1) * share).min(at_once.len())
+        };
+        let (first, shares) = std::thread::scope(|scope| {
+            let threads: Vec<_> = lanes
+                .iter_mut()
+                .enumerate()
+                .map(|(number, lane)| {
+                    let range = part(number + 1);
+                    let work = move || read_share(lane, wanted, at_once, range, deadline);
+                    std::thread::Builder::new()
+                        .name("jmx-lane".to_owned())
+                        .spawn_scoped(scope, work)
+                })
+                .collect();
+            let first = self.pass(wanted, at_once, part(0), singly, deadline, &mut take);
+            let join =
+                |thread: std::io::Result<std::thread::ScopedJoinHandle<'_, Vec<Outcome>>>| {
+                    thread.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
+                };
+            (first, threads.into_iter().map(join).collect::<Vec<_>>())
+        });
+        lanes.retain(|lane| !lane.broken && lane.object == self.lane.object);
+        first?;
+        for (number, outcomes) in shares.into_iter().enumerate() {
+            let mut range = part(number + 1);
+            for outcome in outcomes {
+                take(range.start, outcome);
+                range.start += 1;
+            }
+            // Whatever ended the stream: here it is dealt with.
+            self.pass(wanted, at_once, range, singly, deadline, &mut take)?;
+        }
+        lanes.retain(|lane| lane.object == self.lane.object);
+        self.more = lanes;
+        for index in threw {
+            self.memory.ask_singly(wanted[index].name);
+            singly.push(index);
+        }
+        Ok(())
+    }
+
+    /// Streams besides the first for so many beans. One that cannot be had is done without.
+    fn lanes(&mut self, beans: usize, deadline: Instant) -> Vec<Lane> {
+        let count = (beans / LANE_BEANS).clamp(1, LANES_MAX) - 1;
+        let mut lanes = std::mem::take(&mut self.more);
+        while lanes.len() < count {
+            match login::again(&self.target, &mut self.lane, deadline) {
+                Ok(lane) => lanes.push(lane),
+                Err(_) => break,
+            }
+        }
+        lanes.truncate(count);
+        lanes
+    }
+
+    /// Reads beans over the first stream, however often it must be made anew.
+    fn pass(
+        &mut self,
+        wanted: &[Wanted<'_>],
+        at_once: &AtOnce<'_>,
+        range: Range<usize>,
+        singly: &mut Vec<usize>,
+        deadline: Instant,
+        take: &mut dyn FnMut(usize, Outcome),
+    ) -> Result<(), SessionError> {
+        let Range { start: mut done, end } = range;
+        while done < end {
             let from = done;
-            let calls = Calls {
-                method: methods::GET_ATTRIBUTES,
-                range: from..at_once.len(),
-                size: &|place| size(&wanted[at_once[place].0]),
-                send: &mut send,
-            };
-            let outcome = self.pipeline(calls, deadline, &mut |place, graph, result| {
-                done = place + 1;
-                let index = at_once[place].0;
-                match result {
-                    Ok(root) => each(index, Ok(list(graph, root))),
-                    Err(thrown) => {
-                        let (class, message) = graph.throwable(thrown);
-                        if class == GONE {
-                            each(index, Err(SessionError::Remote { class, message }));
-                        } else {
-                            threw.push(index);
-                        }
-                    }
-                }
-            });
+            let outcome =
+                read(&mut self.lane, wanted, at_once, from..end, deadline, &mut |outcome| {
+                    take(done, outcome);
+                    done += 1;
+                });
             let progress = done > from;
             let at = done;
             self.go_on(outcome, progress, deadline, |_| {
                 singly.push(at_once[at].0);
                 done += 1;
             })?;
-        }
-        for index in threw {
-            self.memory.ask_singly(wanted[index].name);
-            singly.push(index);
         }
         Ok(())
     }
@@ -130,7 +193,7 @@ impl Session {
                 size: &|place| wanted[pairs[place].0].name.as_str().len() + pairs[place].1.len(),
                 send: &mut send,
             };
-            let outcome = self.pipeline(calls, deadline, &mut |place, graph, result| {
+            let outcome = self.lane.pipeline(calls, deadline, &mut |place, graph, result| {
                 done = place + 1;
                 let (index, attribute) = pairs[place];
                 let Some(answer) = answers.get_mut(&index) else { return };
@@ -149,7 +212,7 @@ impl Session {
             });
             let progress = done > from;
             let at = done;
-            let aborted = matches!(outcome, Err(super::pipeline::Stopped::Aborted(_)));
+            let aborted = matches!(outcome, Err(Stopped::Aborted(_)));
             if aborted {
                 let (index, attribute) = pairs[at];
                 self.memory.refuse(wanted[index].name, attribute);
@@ -161,6 +224,52 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Outcomes from the first on, as far as the stream goes.
+fn read_share(
+    lane: &mut Lane,
+    wanted: &[Wanted<'_>],
+    at_once: &AtOnce<'_>,
+    range: Range<usize>,
+    deadline: Instant,
+) -> Vec<Outcome> {
+    let mut outcomes = Vec::with_capacity(range.len());
+    // What is missing in the end is read again by who knows what to do.
+    let _ = read(lane, wanted, at_once, range, deadline, &mut |outcome| outcomes.push(outcome));
+    outcomes
+}
+
+fn read(
+    lane: &mut Lane,
+    wanted: &[Wanted<'_>],
+    at_once: &AtOnce<'_>,
+    range: Range<usize>,
+    deadline: Instant,
+    each: &mut dyn FnMut(Outcome),
+) -> Result<(), Stopped> {
+    let calls = Calls {
+        method: methods::GET_ATTRIBUTES,
+        range,
+        size: &|place| size(&wanted[at_once[place].0]),
+        send: &mut |place, out| {
+            let (index, attributes) = &at_once[place];
+            push_object_name(wanted[*index].name.as_str(), out);
+            push_strings(attributes, out);
+            push_null(out);
+        },
+    };
+    lane.pipeline(calls, deadline, &mut |_, graph, result| match result {
+        Ok(root) => each(Outcome::Answer(Ok(list(graph, root)))),
+        Err(thrown) => {
+            let (class, message) = graph.throwable(thrown);
+            each(if class == GONE {
+                Outcome::Answer(Err(SessionError::Remote { class, message }))
+            } else {
+                Outcome::Threw
+            });
+        }
+    })
 }
 
 /// Bytes of the names in a call, about.

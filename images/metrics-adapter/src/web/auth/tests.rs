@@ -60,7 +60,9 @@ async fn what_is_no_basic_authorization_is_refused() {
 
 #[test]
 fn a_hash_is_pairs_of_hexadecimal_digits() {
-    for (text, length) in [("00:ff", Some(2)), ("00FF", Some(2)), ("0", None), ("zz", None), ("", None)] {
+    for (text, length) in
+        [("00:ff", Some(2)), ("00FF", Some(2)), ("0", None), ("zz", None), ("", None)]
+    {
         let hash = Hash::salted(Algorithm::Sha1, text, "", None);
         let found = hash.map(|hash| match hash {
             Hash::Salted { hash, .. } => hash.len(),
