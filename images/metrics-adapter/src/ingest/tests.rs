@@ -348,7 +348,6 @@ impl<'a> Running<'a> {
 
     fn end(self) {
         self.ingest.stop();
-        self.ingest.join();
         self.thread.join().unwrap();
     }
 }
