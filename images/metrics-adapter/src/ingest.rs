@@ -39,7 +39,6 @@ pub use counters::{
 pub use fair::Fair;
 use reader::Reader;
 
-
 /// What to listen on, and how to understand it.
 #[derive(Debug)]
 pub struct IngestConfig {
