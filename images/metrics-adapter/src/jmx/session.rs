@@ -110,6 +110,8 @@ pub struct Session {
     lane: Lane,
     /// Further ones, where there is much to read.
     more: Vec<Lane>,
+    /// A further one could not be had; not tried again before the next login.
+    lone: bool,
     memory: Memory,
     /// Connections that the current pass may still make.
     reconnects: u32,
@@ -184,6 +186,7 @@ impl Session {
             target: target.clone(),
             lane: login::login(target, deadline)?,
             more: Vec::new(),
+            lone: false,
             memory: Memory::default(),
             reconnects: 0,
         })
@@ -198,6 +201,7 @@ impl Session {
         let told = self.farewell();
         self.lane.broken = true;
         self.more.clear();
+        self.lone = false;
         self.lane = login::login(&self.target, deadline)?;
         if !told {
             // Over the new stream, so that the server need not keep the old object for its two

@@ -42,20 +42,34 @@ type Behaviour = dyn Fn(&Call) -> Action + Send + Sync;
 pub(crate) struct Fake {
     pub(crate) port: u16,
     calls: Arc<Mutex<Vec<Call>>>,
+    connections_max: usize,
 }
 
 impl Fake {
     /// A server that logs everybody in and has its behaviour for all other calls.
     pub(crate) fn start(behaviour: impl Fn(&Call) -> Action + Send + Sync + 'static) -> Self {
+        Self::start_for(usize::MAX, behaviour)
+    }
+
+    /// A server that lets all connections but the first ones wait.
+    pub(crate) fn start_for(
+        connections_max: usize,
+        behaviour: impl Fn(&Call) -> Action + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let fake = Self { port, calls };
+        let fake = Self { port, calls, connections_max };
         let (server, behaviour) = (fake.clone(), Arc::new(behaviour));
         std::thread::spawn(move || {
             for (connection, stream) in listener.incoming().enumerate() {
                 let (server, behaviour) = (server.clone(), Arc::clone(&behaviour));
                 std::thread::spawn(move || {
+                    if connection >= server.connections_max {
+                        // It is taken, and nothing is ever said.
+                        let _ = std::io::copy(&mut stream.unwrap(), &mut std::io::sink());
+                        return;
+                    }
                     // It ends with its client.
                     let _ = server.serve(stream.unwrap(), connection, &*behaviour);
                 });

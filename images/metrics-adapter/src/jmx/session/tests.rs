@@ -289,6 +289,20 @@ fn many_beans_are_shared_out_and_come_in_order() {
 }
 
 #[test]
+fn a_server_with_one_connection_to_spare_is_read_over_one() {
+    let fake = Fake::start_for(1, integers);
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(600);
+    let attributes = ["A".to_owned()];
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    assert_eq!(read(&mut session, &wanted).len(), 600);
+    assert!(session.lone, "it is not waited for a second time");
+    assert_eq!(read(&mut session, &wanted).len(), 600);
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 1);
+}
+
+#[test]
 fn an_object_that_is_gone_is_no_fault_of_the_beans() {
     let fake = Fake::start(move |call| {
         if call.connection == 0 && call.name == "test:n=3" {

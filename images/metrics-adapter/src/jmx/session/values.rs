@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::java::{Graph, NodeId, push_null, push_object_name, push_string, push_strings};
 
@@ -15,6 +15,9 @@ const GONE: &str = "javax.management.InstanceNotFoundException";
 
 /// Most streams that values are read over at a time.
 const LANES_MAX: usize = 4;
+
+/// How long a further stream may take to be there.
+const LANE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Beans that are worth a stream of their own.
 const LANE_BEANS: usize = 250;
@@ -120,10 +123,14 @@ impl Session {
     fn lanes(&mut self, beans: usize, deadline: Instant) -> Vec<Lane> {
         let count = (beans / LANE_BEANS).clamp(1, LANES_MAX) - 1;
         let mut lanes = std::mem::take(&mut self.more);
-        while lanes.len() < count {
-            match login::again(&self.target, &mut self.lane, deadline) {
+        while lanes.len() < count && !self.lone {
+            // A server may take no more connections and let them wait.
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
+            let patience = now + LANE_TIMEOUT.min(left / 4);
+            match login::again(&self.target, &mut self.lane, patience) {
                 Ok(lane) => lanes.push(lane),
-                Err(_) => break,
+                Err(_) => self.lone = true,
             }
         }
         lanes.truncate(count);
