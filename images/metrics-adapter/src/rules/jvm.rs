@@ -147,8 +147,9 @@ const STARTED: &str = "Threads started since the start.";
 const GC: &str = "Collections of a collector, and seconds spent on them.";
 const CPU: &str = "Processor time in seconds, of users and system.";
 
-/// Composite attributes of memory: bean, attribute, families, label.
-const USAGES: [(&str, &str, [&str; 4], (&str, &str)); 4] = [
+/// A composite attribute of memory: bean, attribute, families, label.
+type Usage = (&'static str, &'static str, [&'static str; 4], (&'static str, &'static str));
+const USAGES: [Usage; 4] = [
     ("Memory", "HeapMemoryUsage", AREAS, ("area", "heap")),
     ("Memory", "NonHeapMemoryUsage", AREAS, ("area", "nonheap")),
     (

@@ -1,20 +1,23 @@
 //! One scrape: what is known of a place is used again, the rest is evaluated; then samples become
 //! families.
 
+mod families;
+
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::config::{ExtraValue, MetricCustomizer, Naming, RuleKind};
+use super::config::{ExtraValue, MetricCustomizer, Naming};
 use super::engine::{Engine, Made, Outcome};
 use super::jvm::{self, JvmFamilies};
 use super::names::without_reserved;
 use super::sieve::ALPHABET;
 use super::walk::{BeanText, Place, Scalar, Walk, text};
 use super::{Rules, customizer};
-use crate::exposition::{Family, Kind};
+use crate::exposition::Family;
 use crate::jmx::{AttributeInfo, Number, ObjectName, Value};
 use crate::labels::Labels;
+use families::{Emit, Help, Sample, families};
 
 /// Most places whose outcome is kept; what is beyond is evaluated each time.
 const PLANS_MAX: usize = 500_000;
@@ -54,32 +57,6 @@ struct Known {
     /// The original would call it cached.
     cached: bool,
     seen: u32,
-}
-
-/// A series.
-#[derive(Debug)]
-pub(super) struct Emit {
-    name: Arc<str>,
-    labels: Labels,
-    kind: RuleKind,
-    help: Help,
-    fixed: Option<f64>,
-    factor: f64,
-    bean: Arc<BeanText>,
-    /// The match string before its last colon, without the bean in front.
-    tail: Box<str>,
-}
-
-#[derive(Debug)]
-enum Help {
-    Rule(Box<str>),
-    Default { description: Option<Arc<str>>, attribute: Arc<str> },
-}
-
-#[derive(Debug)]
-struct Sample {
-    emit: Arc<Emit>,
-    value: f64,
 }
 
 /// The parts of [`Rules`] that a visit needs.
@@ -346,76 +323,4 @@ impl Visit<'_> {
         let found = self.names.get_or_insert_with(text, |text| Arc::from(text));
         Arc::clone(found)
     }
-}
-
-// === impl Emit ===
-
-impl Emit {
-    fn help(&self) -> String {
-        match &self.help {
-            Help::Rule(help) => help.to_string(),
-            Help::Default { description, attribute } => {
-                let property = |key| self.bean.property(key).unwrap_or("null");
-                let (name, kind) = (property("name"), property("type"));
-                let domain = &self.bean.domain;
-                let place = format!("{domain}:name={name},type={kind},attribute={attribute}");
-                match description {
-                    Some(text) => format!("{text} {place}"),
-                    None => place,
-                }
-            }
-        }
-    }
-
-    /// The labels with `_objectname`, which tells apart what has the same labels.
-    fn labels_with_origin(&self) -> Labels {
-        let origin = format!("{}{}", self.bean.angled, self.tail);
-        let mut pairs: Vec<(String, String)> = self
-            .labels
-            .pairs()
-            .map(|(name, value)| (name.to_owned(), value.into_owned()))
-            .filter(|(name, _)| name != "_objectname")
-            .collect();
-        pairs.push(("_objectname".to_owned(), origin));
-        pairs.sort();
-        Labels::new(pairs)
-    }
-}
-
-/// Samples of one name are one family.
-fn families(samples: &[Sample], naming: Naming) -> Vec<Family> {
-    // Names are interned: one name has one address.
-    let mut by_name: HashMap<usize, Vec<&Sample>> = HashMap::new();
-    for sample in samples {
-        by_name.entry(sample.emit.name.as_ptr().addr()).or_default().push(sample);
-    }
-    let mut families: Vec<Family> =
-        by_name.into_values().map(|samples| family(&samples, naming)).collect();
-    families.sort_unstable_by(|left, right| left.name.cmp(&right.name));
-    families
-}
-
-fn family(samples: &[&Sample], naming: Naming) -> Family {
-    let first = &samples[0].emit;
-    let kind = match &first.kind {
-        kind if samples.iter().any(|sample| sample.emit.kind != *kind) => Kind::Untyped,
-        RuleKind::Counter => Kind::Counter,
-        RuleKind::Gauge => Kind::Gauge,
-        RuleKind::Unknown | RuleKind::Other(_) => Kind::Untyped,
-    };
-    let name = match (naming, kind) {
-        (Naming::V1, Kind::Counter) => format!("{}_total", first.name),
-        _ => first.name.to_string(),
-    };
-    let mut labels = HashSet::with_capacity(if samples.len() > 1 { samples.len() } else { 0 });
-    let unique = samples.len() < 2
-        || samples.iter().all(|sample| labels.insert(sample.emit.labels.as_str()));
-    let series = |sample: &&Sample| {
-        let labels = match unique {
-            true => sample.emit.labels.clone(),
-            false => sample.emit.labels_with_origin(),
-        };
-        (labels, sample.value)
-    };
-    Family { name, help: first.help(), kind, samples: samples.iter().map(series).collect() }
 }
