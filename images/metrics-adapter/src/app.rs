@@ -153,14 +153,14 @@ fn run(loaded: &Loaded<Args>, request: Request, config: Config) -> anyhow::Resul
         .bind()?;
     let handle = management.spawn()?;
     info!(%http, "listening");
-    let reader = ingest.map(|ingest| process::read(&handle, &ingest)).transpose()?;
+    if let Some(ingest) = &ingest {
+        process::read(&handle, ingest)?;
+    }
     start(&handle, runtime, listener, &site)?;
     handle.set_ready(true);
     let reason = handle.run(Stop { site });
-    if let Some(reader) = reader {
-        // It reads what has arrived already and hands over what waits for relays, for at most two
-        // seconds. Had it panicked, the reason would say so.
-        let _ = reader.join();
+    if let Some(ingest) = ingest {
+        ingest.join();
     }
     Ok(reason.into())
 }

@@ -8,7 +8,7 @@
 //! `receive` (datagrams), `framing` (streams) and `relay` for what it touches.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use management::{Network, Traffic, TrafficKind};
@@ -38,6 +38,9 @@ pub use counters::{
 };
 pub use fair::Fair;
 use reader::Reader;
+
+/// Longest wait for the end of the reader, which takes two seconds at most.
+const JOIN_MAX: Duration = Duration::from_secs(3);
 
 /// What to listen on, and how to understand it.
 #[derive(Debug)]
@@ -86,6 +89,7 @@ pub struct Ingest {
     waker: Arc<Waker>,
     stopping: AtomicBool,
     phase: Mutex<Phase>,
+    ended: Condvar,
 }
 
 /// What the reader is at.
@@ -123,6 +127,7 @@ impl Ingest {
             waker: reader.waker(),
             stopping: AtomicBool::new(false),
             phase: Mutex::new(Phase::Bound(Box::new(reader))),
+            ended: Condvar::new(),
         }))
     }
 
@@ -143,6 +148,7 @@ impl Ingest {
         drop(phase);
         let result = reader.run(self, &beat);
         *self.phase() = Phase::Ended;
+        self.ended.notify_all();
         result
     }
 
@@ -152,6 +158,16 @@ impl Ingest {
         // It ends within a second even if it cannot be woken.
         if let Err(error) = self.waker.wake() {
             tracing::warn!(%error, "waking the reader failed");
+        }
+    }
+
+    /// Waits until the reader has come to its end, for at most three seconds. Who ends the process
+    /// before loses what the reader still holds for relays.
+    pub fn join(&self) {
+        let is_running = |phase: &mut Phase| matches!(phase, Phase::Running);
+        let waited = self.ended.wait_timeout_while(self.phase(), JOIN_MAX, is_running);
+        if waited.is_ok_and(|(_, result)| result.timed_out()) {
+            tracing::warn!("the reader of pushed inputs did not end in time");
         }
     }
 

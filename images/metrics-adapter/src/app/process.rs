@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use management::Handle;
@@ -67,14 +66,15 @@ pub(super) fn live(config: Config) -> anyhow::Result<(Live, Option<IngestConfig>
 }
 
 /// Starts the reader of pushed inputs.
-pub(super) fn read(handle: &Handle, ingest: &Arc<Ingest>) -> std::io::Result<JoinHandle<()>> {
+pub(super) fn read(handle: &Handle, ingest: &Arc<Ingest>) -> std::io::Result<()> {
     let (tasks, ingest) = (handle.clone(), Arc::clone(ingest));
     handle.spawn_thread("ingest", move || {
         let beat = tasks.heartbeat("ingest");
         if let Err(error) = ingest.run(|| beat.beat()) {
             tasks.fail(format!("reading pushed inputs: {error}"));
         }
-    })
+    })?;
+    Ok(())
 }
 
 /// Health: which pulled inputs do not answer.
