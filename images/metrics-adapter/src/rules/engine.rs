@@ -193,7 +193,8 @@ impl Engine {
             }
             if !rule.cache {
                 let early = sure && variant.scan.early.contains(rule.number);
-                stable &= early && !(uses_groups && touching);
+                let whole = rule.templates.as_ref().is_ok_and(|all| all.uses_whole_text);
+                stable &= early && !(uses_groups && touching) && !whole;
             }
             let outcome = self.apply(rule, captures.as_ref(), bean, place, custom);
             return Evaluation { rule: Some(index), outcome, stable };

@@ -12,7 +12,8 @@
 //! succeeds ends before, and has read nothing behind the place where it ends (what looks around is
 //! never searched for exactly, see [`super::pattern::Pattern::loose_is_exact`]; `\b` and `$` look at
 //! the next character, which is still within the prefix). Which ways succeed, and so which of them
-//! the wrapped pattern prefers and what its groups capture, is then the same for every such value.
+//! the wrapped pattern prefers and what the groups of `P` capture, is then the same for every such
+//! value. (`$0` is no group of `P`: it is the whole text, and never without the value.)
 //!
 //! "Whatever value follows" is asked of the automaton: from the state after the prefix all states
 //! are visited that characters of the alphabet lead to; the patterns that are found there are those

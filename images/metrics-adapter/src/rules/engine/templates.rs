@@ -12,6 +12,8 @@ pub(super) struct Templates {
     pub(super) help: Option<Template>,
     pub(super) labels: Vec<(Template, Template)>,
     pub(super) uses_groups: bool,
+    /// `$0` is used: the value is part of what comes out, whatever the pattern says.
+    pub(super) uses_whole_text: bool,
 }
 
 // === impl Templates ===
@@ -29,6 +31,7 @@ impl Templates {
             help: parse("help", &config.help)?,
             labels: Vec::new(),
             uses_groups: false,
+            uses_whole_text: false,
         };
         for (name, value) in &config.labels {
             let pair = (Template::parse(name, pattern), Template::parse(value, pattern));
@@ -36,7 +39,10 @@ impl Templates {
         }
         let singles = [&all.name, &all.value, &all.help].into_iter().flatten();
         let pairs = all.labels.iter().flat_map(|(name, value)| [name, value]);
-        all.uses_groups = singles.chain(pairs).any(Template::uses_groups);
+        let templates: Vec<&Template> = singles.chain(pairs).collect();
+        let uses_groups = templates.iter().any(|template| template.uses_groups());
+        let uses_whole_text = templates.iter().any(|template| template.uses_whole_text());
+        (all.uses_groups, all.uses_whole_text) = (uses_groups, uses_whole_text);
         Ok(all)
     }
 }
