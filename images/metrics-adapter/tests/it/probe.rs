@@ -83,7 +83,8 @@ fn without_modules_there_is_no_probe() {
 fn only_so_many_targets_are_asked_at_a_time_and_kept() {
     let (server, folder) = (server(), tempfile::tempdir().unwrap());
     let other = self::server();
-    let targets = format!("\"127.0.0.1:{}\", \"127.0.0.1:{}\"", server.addr.port(), other.addr.port());
+    let targets =
+        format!("\"127.0.0.1:{}\", \"127.0.0.1:{}\"", server.addr.port(), other.addr.port());
     let limits = "limits:\n  target-scrapes-max: 1\n  target-sessions-max: 1\n";
     let adapter = adapter(folder.path(), &targets, limits);
     let path = |server: &Server| format!("/probe?target={}&module=stats", server.addr);

@@ -28,7 +28,8 @@ fn numbers_of_a_document_are_mapped() {
         (200, r#"{"queue": {"in": {"depth": 3}, "out": {"depth": 4}}, "up": true}"#.to_owned())
     });
     let folder = tempfile::tempdir().unwrap();
-    let mapping = "mappings:\n- match: queue.*.depth\n  name: queue_depth\n  labels:\n    queue: $1\n";
+    let mapping =
+        "mappings:\n- match: queue.*.depth\n  name: queue_depth\n  labels:\n    queue: $1\n";
     std::fs::write(folder.path().join("map.yml"), mapping).unwrap();
     let text = format!(
         "inputs:\n- type: json\n  url: http://{}/stats\n  mapping: map.yml\n  labels:\n    app: x\n",

@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use crate::support::adapter::{Adapter, Reply, call, get};
 use crate::support::wait_until;
 
-const MAPPED: &str = "mappings:\n- match: \"web.*.hits\"\n  name: web_hits\n  labels:\n    site: $1\n";
+const MAPPED: &str =
+    "mappings:\n- match: \"web.*.hits\"\n  name: web_hits\n  labels:\n    site: $1\n";
 
 /// Fails unless `promtool` reads the page. What it says about names is for their owners.
 pub(crate) fn accepted_by_promtool(page: &str) {
@@ -79,7 +80,11 @@ fn formats_are_negotiated_and_compressed() {
     ];
     for (accept, kind) in table {
         let plain = get(adapter.page, "/metrics", &[("Accept", accept)]);
-        assert!(plain.header("content-type").unwrap().starts_with(kind), "{accept}: {}", plain.head);
+        assert!(
+            plain.header("content-type").unwrap().starts_with(kind),
+            "{accept}: {}",
+            plain.head
+        );
         assert_eq!(plain.header("content-encoding"), None);
         let headers = [("Accept", accept), ("Accept-Encoding", "br, gzip;q=0.5")];
         let packed = get(adapter.page, "/metrics", &headers);
@@ -195,7 +200,8 @@ fn the_page_can_be_had_over_tls_with_certificates_on_both_sides() {
             .unwrap()
             .with_root_certificates(roots);
         let config = if shows {
-            let key = rustls::pki_types::PrivateKeyDer::try_from(client.signing_key.serialize_der());
+            let key =
+                rustls::pki_types::PrivateKeyDer::try_from(client.signing_key.serialize_der());
             builder.with_client_auth_cert(vec![client.cert.der().clone()], key.unwrap()).unwrap()
         } else {
             builder.with_no_client_auth()

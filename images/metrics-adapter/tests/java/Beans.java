@@ -9,6 +9,7 @@ import java.io.Serializable;
 import java.lang.management.ManagementFactory;
 import java.math.BigDecimal;
 import java.math.BigInteger;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
@@ -305,10 +306,28 @@ public final class Beans {
         @Override
         public synchronized ServerSocket createServerSocket(int ignored) throws IOException {
             InetAddress loopback = InetAddress.getByName("127.0.0.1");
-            ServerSocket listener = new Remembering(port, loopback);
+            ServerSocket listener = listen(loopback);
             port = listener.getLocalPort();
             listeners.add(listener);
             return listener;
+        }
+
+        /**
+         * A listener that was closed while a thread waited in it keeps its port until that thread
+         * has noticed.
+         */
+        private ServerSocket listen(InetAddress address) throws IOException {
+            long end = System.nanoTime() + 10_000_000_000L;
+            while (true) {
+                try {
+                    return new Remembering(port, address);
+                } catch (BindException taken) {
+                    if (port == 0 || System.nanoTime() > end) {
+                        throw taken;
+                    }
+                    Thread.yield();
+                }
+            }
         }
 
         synchronized void close() throws IOException {
