@@ -38,15 +38,16 @@ class Mailer:
     def __init__(self):
         self.lock = threading.Lock()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.counts = {"sent": 0, "lines": 0, "burst": 0, "flood": 0}
+        self.counts = {"sent": 0, "lines": 0, "datagrams": 0, "burst": 0, "flood": 0}
 
     def say(self, lines):
         """One datagram. Whether anybody listens is not its business: that is statsd."""
         try:
             self.socket.sendto("\n".join(lines).encode(), STATSD)
         except OSError:
-            pass
+            return
         self.counts["lines"] += len(lines)
+        self.counts["datagrams"] += 1
 
     def mail(self):
         region, template = random.choice(REGIONS), random.choice(TEMPLATES)

@@ -35,7 +35,8 @@ fn datagrams(line: impl Fn(usize) -> String) -> Vec<String> {
 }
 
 fn bench(criterion: &mut Criterion) {
-    let cases: [(&str, usize, fn(usize) -> String); 5] = [
+    type Line = fn(usize) -> String;
+    let cases: [(&str, usize, Line); 5] = [
         ("counter", 1000, |at| format!("api.requests.route{at}:1|c")),
         ("tagged", 1000, |at| format!("api.requests:1|c|#route:/r/{at},code:200,env:prod")),
         ("gauge", 1000, |at| format!("queue.depth.q{at}:{at}.25|g")),

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use clap::FromArgMatches;
-use management::settings::{LogFormat, ProcessEnvironment, Source};
+use management::settings::{EffectiveValue, LogFormat, ProcessEnvironment, Source};
 use management::{
     Builder, Critical, Drain, Effective, Endpoint, Handle, Loaded, Problem, Shared, Signal, State,
     Subcommand,
@@ -111,7 +111,9 @@ fn log_flags(shared: &mut Shared, effective: &Effective, flags: &StatsdArgs) {
 
 /// Serves until asked to stop.
 fn run(loaded: &Loaded<Args>, request: Request, config: Config) -> anyhow::Result<ExitCode> {
-    let builder = Builder::new(IMAGE, &loaded.shared)?.effective(loaded.effective.clone());
+    let mut effective = loaded.effective.clone();
+    effective.insert("inputs", EffectiveValue::new(config.inputs(), Source::File));
+    let builder = Builder::new(IMAGE, &loaded.shared)?.effective(effective);
     for warning in &config.warnings {
         warn!(warning, "configuration");
     }
@@ -151,9 +153,16 @@ fn run(loaded: &Loaded<Args>, request: Request, config: Config) -> anyhow::Resul
         .bind()?;
     let handle = management.spawn()?;
     info!(%http, "listening");
-    start(&handle, runtime, listener, &site, ingest)?;
+    if let Some(ingest) = &ingest {
+        process::read(&handle, ingest)?;
+    }
+    start(&handle, runtime, listener, &site)?;
     handle.set_ready(true);
-    Ok(handle.run(Stop { site }).into())
+    let reason = handle.run(Stop { site });
+    if let Some(ingest) = ingest {
+        ingest.join();
+    }
+    Ok(reason.into())
 }
 
 fn start(
@@ -161,7 +170,6 @@ fn start(
     runtime: Runtime,
     listener: std::net::TcpListener,
     site: &Arc<Site<Process>>,
-    ingest: Option<Arc<Ingest>>,
 ) -> anyhow::Result<()> {
     site.actions.set_handle(handle.clone());
     let (tasks, reloaded) = (runtime.handle().clone(), Arc::clone(site));
@@ -176,9 +184,6 @@ fn start(
             let _ = web::Actions::reload(&site.actions).await;
         });
     });
-    if let Some(ingest) = ingest {
-        process::read(handle, &ingest)?;
-    }
     let (tasks, site) = (handle.clone(), Arc::clone(site));
     handle.spawn_thread("io", move || {
         runtime.block_on(async move {

@@ -146,6 +146,30 @@ impl Request {
     }
 }
 
+impl Config {
+    /// What is read, for `/mgmt/v1/config`.
+    #[must_use]
+    pub fn inputs(&self) -> serde_json::Value {
+        let pushed = self.ingest.as_ref().map(|plan| {
+            serde_json::json!({
+                "statsd": {"udp": plan.udp, "tcp": plan.tcp, "unixgram": plan.unixgram,
+                           "rules": plan.mapping.rules().len(), "relay": plan.relay},
+                "graphite": {"udp": plan.graphite_udp, "tcp": plan.graphite_tcp,
+                             "rules": plan.graphite_mapping.rules().len()},
+            })
+        });
+        let pulled = self.pulled.iter().map(
+            |pulled| serde_json::json!({"name": pulled.name, "address": pulled.kind.address()}),
+        );
+        let modules = self.modules.iter().map(|module| module.name.as_str());
+        serde_json::json!({
+            "pushed": pushed,
+            "pulled": pulled.collect::<Vec<_>>(),
+            "modules": modules.collect::<Vec<_>>(),
+        })
+    }
+}
+
 impl PullLimits {
     /// Longest time that a scraper is waited with, whatever it says.
     #[must_use]

@@ -12,3 +12,13 @@ pub(crate) fn splice_all(text: &str) -> Result<String, MarkerError> {
     let text = splice(&text, "metrics", &metrics_table(&ours))?;
     splice(&text, "statsd-metrics", &metrics_table(&theirs))
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn readme_is_fresh() {
+        let text = include_str!("../README.md");
+        let fresh = super::splice_all(text).expect("the README has its markers");
+        assert!(fresh == text, "README.md is stale; run `cargo xtask docs`");
+    }
+}

@@ -5,8 +5,6 @@
 
 mod beans;
 mod lines;
-#[cfg(test)]
-mod tests;
 
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::process::ExitCode;

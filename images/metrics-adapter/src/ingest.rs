@@ -8,7 +8,7 @@
 //! `receive` (datagrams), `framing` (streams) and `relay` for what it touches.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use management::{Network, Traffic, TrafficKind};
@@ -38,6 +38,9 @@ pub use counters::{
 };
 pub use fair::Fair;
 use reader::Reader;
+
+/// Longest wait for the end of the reader, which takes two seconds at most.
+const JOIN_MAX: Duration = Duration::from_secs(3);
 
 /// What to listen on, and how to understand it.
 #[derive(Debug)]
@@ -85,7 +88,16 @@ pub struct Ingest {
     relays: Vec<Arc<relay::Counts>>,
     waker: Arc<Waker>,
     stopping: AtomicBool,
-    reader: Mutex<Option<Reader>>,
+    phase: Mutex<Phase>,
+    ended: Condvar,
+}
+
+/// What the reader is at.
+#[derive(Debug)]
+enum Phase {
+    Bound(Box<Reader>),
+    Running,
+    Ended,
 }
 
 /// Core and registry, for a batch.
@@ -114,7 +126,8 @@ impl Ingest {
             relays: reader.relay_counts(),
             waker: reader.waker(),
             stopping: AtomicBool::new(false),
-            reader: Mutex::new(Some(reader)),
+            phase: Mutex::new(Phase::Bound(Box::new(reader))),
+            ended: Condvar::new(),
         }))
     }
 
@@ -124,8 +137,19 @@ impl Ingest {
     /// # Errors
     /// The system cannot wait for the sockets any more. A second call does nothing.
     pub fn run(&self, beat: impl Fn()) -> std::io::Result<()> {
-        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
-        reader.map_or(Ok(()), |reader| reader.run(self, &beat))
+        let mut phase = self.phase();
+        let reader = match std::mem::replace(&mut *phase, Phase::Running) {
+            Phase::Bound(reader) => reader,
+            other => {
+                *phase = other;
+                return Ok(());
+            }
+        };
+        drop(phase);
+        let result = reader.run(self, &beat);
+        *self.phase() = Phase::Ended;
+        self.ended.notify_all();
+        result
     }
 
     /// Asks the reader to come to its end. Series and counters can be read ever after.
@@ -134,6 +158,16 @@ impl Ingest {
         // It ends within a second even if it cannot be woken.
         if let Err(error) = self.waker.wake() {
             tracing::warn!(%error, "waking the reader failed");
+        }
+    }
+
+    /// Waits until the reader has come to its end, for at most three seconds. Who ends the process
+    /// before loses what the reader still holds for relays.
+    pub fn join(&self) {
+        let is_running = |phase: &mut Phase| matches!(phase, Phase::Running);
+        let waited = self.ended.wait_timeout_while(self.phase(), JOIN_MAX, is_running);
+        if waited.is_ok_and(|(_, result)| result.timed_out()) {
+            tracing::warn!("the reader of pushed inputs did not end in time");
         }
     }
 
@@ -168,6 +202,10 @@ impl Ingest {
         counters.listeners = self.listeners.iter().map(|counts| counts.reading()).collect();
         counters.relays = self.relays.iter().map(|counts| counts.reading()).collect();
         counters
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_stopping(&self) -> bool {

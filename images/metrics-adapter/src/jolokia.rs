@@ -77,11 +77,11 @@ impl Jolokia {
             }
         }
         let state = Arc::clone(&self.state);
-        let families = blocking(move || {
+        let scraped = blocking(move || {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.apply(beans)
+            Scraped { families: state.apply(beans), rules: state.rules.counters() }
         });
-        Ok(Scraped { families: families.await?, cached_beans: 0 })
+        scraped.await
     }
 
     async fn list(&self) -> Result<Infos, Failure> {

@@ -68,7 +68,7 @@ impl Json {
         let families = tokio::task::spawn_blocking(read).await;
         let families =
             families.map_err(|error| Failure(format!("reading broke off: {error}")))??;
-        Ok(Scraped { families, cached_beans: 0 })
+        Ok(Scraped { families, ..Scraped::default() })
     }
 }
 

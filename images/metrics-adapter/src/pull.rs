@@ -16,10 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::config::{PullLimits, PulledConfig};
 use crate::exposition::Family;
+use crate::rules::RuleCounters;
 pub use answer::{Answer, merge};
 pub use probes::{ProbeError, Probes};
 pub(crate) use remote::Asked;
@@ -61,7 +63,7 @@ struct State {
     /// How the last one ended, and how long it took.
     last: Option<(Result<(), String>, Duration)>,
     good: Option<Good>,
-    cached_beans: u64,
+    rules: RuleCounters,
     /// When somebody last asked or kept the connection alive.
     touched: Option<Instant>,
 }
@@ -94,6 +96,7 @@ pub struct Pulled {
     ended: watch::Sender<u64>,
     made: Instant,
     counters: Counters,
+    tasks: TaskTracker,
 }
 
 // === impl Pulled ===
@@ -113,6 +116,7 @@ impl Pulled {
             ended: watch::Sender::new(0),
             made: Instant::now(),
             counters: Counters::default(),
+            tasks: TaskTracker::new(),
         }))
     }
 
@@ -132,6 +136,12 @@ impl Pulled {
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What its rules have counted; `None` for an input without rules.
+    #[must_use]
+    pub fn rules(&self) -> Option<RuleCounters> {
+        self.config.kind.rules().map(|_| self.state().rules)
     }
 
     /// Whether the last scrape was good; `None` before the first.
@@ -195,7 +205,7 @@ impl Pulled {
             jmx: self.source.is_jmx().then(|| answer::JmxFigures {
                 seconds: state.last.as_ref().map_or(0.0, |(_, took)| took.as_secs_f64()),
                 error: result.is_err(),
-                cached_beans: state.cached_beans,
+                cached_beans: state.rules.cached_beans,
                 timeouts: self.counters.timeouts.load(Ordering::Relaxed),
             }),
             error: result.err(),
@@ -219,7 +229,7 @@ impl Pulled {
         let patience = wait.saturating_duration_since(Instant::now()) * 2;
         let end = Instant::now() + patience.max(LIFE_MIN);
         let pulled = Arc::clone(self);
-        tokio::spawn(async move { pulled.run(number, end).await });
+        self.tasks.spawn(async move { pulled.run(number, end).await });
         number
     }
 
@@ -234,7 +244,7 @@ impl Pulled {
             Ok(scraped) => {
                 let families = self.limited(scraped.families);
                 state.good = Some(Good { families: Arc::new(families), at: Instant::now() });
-                state.cached_beans = scraped.cached_beans;
+                state.rules = scraped.rules;
                 if before == Some(false) {
                     info!(input, "input answers again");
                 }
@@ -280,7 +290,7 @@ impl Pulled {
             return;
         }
         let weak = Arc::downgrade(self);
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             loop {
                 tokio::time::sleep(HEARTBEAT_EVERY / 5).await;
                 let Some(pulled) = weak.upgrade() else { return };

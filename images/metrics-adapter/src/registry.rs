@@ -166,7 +166,7 @@ pub struct Registry {
     hasher: DefaultHashBuilder,
     /// Members of sets: better mixed, slower.
     member_hasher: RandomState,
-    families: Vec<Option<Family>>,
+    families: Vec<Option<Box<Family>>>,
     free_families: Vec<u32>,
     /// Families in the order of the page.
     names: BTreeMap<Arc<str>, u32>,
@@ -341,7 +341,7 @@ impl Registry {
     }
 
     fn family(&self, index: u32) -> &Family {
-        self.families[index as usize].as_ref().expect("a series keeps its family")
+        self.families[index as usize].as_deref().expect("a series keeps its family")
     }
 }
 

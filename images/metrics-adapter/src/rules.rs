@@ -10,6 +10,7 @@
 pub mod config;
 mod engine;
 mod explain;
+mod jvm;
 mod names;
 mod number;
 mod pattern;
@@ -44,6 +45,8 @@ pub struct Rules {
     beans: HashMap<Box<str>, Bean>,
     /// Names, attributes and descriptions, each once.
     names: HashSet<Arc<str>>,
+    /// What rules may see of beans that are read for `jvmMetrics` anyway; `None` without them.
+    ruled: Option<Selection>,
     /// Places that something is known of.
     plans: usize,
     /// Number of the scrape.
@@ -61,6 +64,8 @@ pub struct RuleCounters {
     pub plans: u64,
     /// Matches given up because they would have taken too long.
     pub step_limit_hits: u64,
+    /// Names, helps and values of labels that were cut because of their length.
+    pub cut_texts: u64,
     /// Samples beyond the limit of one scrape.
     pub refused_samples: u64,
     /// `jmx_scrape_cached_beans` of the last scrape.
@@ -79,6 +84,7 @@ impl Rules {
             naming: config.naming,
             beans: HashMap::new(),
             names: HashSet::new(),
+            ruled: config.jvm_metrics.then(|| Selection::of_rules(config)),
             plans: 0,
             seen: 0,
             cached_beans: 0,
@@ -98,6 +104,7 @@ impl Rules {
             evaluations: self.engine.evaluations,
             plans: self.plans as u64,
             step_limit_hits: self.engine.step_limit_hits.get(),
+            cut_texts: self.engine.cut.get(),
             refused_samples: self.refused_samples,
             cached_beans: self.cached_beans,
         }

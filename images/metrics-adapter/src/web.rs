@@ -15,6 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
 
 use crate::config::{Mode, PullLimits, WebConfig};
 use crate::exposition::Family;
@@ -71,6 +72,7 @@ pub struct Site<A> {
     /// Whether new connections are taken.
     pub accepting: watch::Sender<bool>,
     renders: Semaphore,
+    tasks: TaskTracker,
 }
 
 /// What the site has counted since its start.
@@ -123,6 +125,7 @@ impl<A: Actions> Site<A> {
             counters,
             accepting: watch::Sender::new(true),
             renders: Semaphore::new(RENDERS_MAX),
+            tasks: TaskTracker::new(),
         }
     }
 

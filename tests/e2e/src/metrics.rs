@@ -47,6 +47,8 @@ pub struct Sent {
     pub sent: u64,
     /// Lines in all.
     pub lines: u64,
+    /// What they were sent in.
+    pub datagrams: u64,
     /// Lines of bursts.
     pub burst: u64,
     /// Lines of floods.
@@ -213,6 +215,30 @@ impl Metrics {
     /// It does not answer.
     pub fn sent(&self) -> Result<Sent> {
         json(http::get(self.app(Side::Mailer)?, "/")?)
+    }
+
+    /// Datagrams that the mailer sent and its adapter neither read nor reported as dropped by the
+    /// kernel: those from before it was bound, and none else.
+    ///
+    /// # Errors
+    /// One of the two does not answer.
+    pub fn unaccounted(&self) -> Result<i64> {
+        // Once: mails go out ten times a second, and between two of them all must be asked.
+        let (app, page) = (self.app(Side::Mailer)?, self.page_address(Side::Mailer)?);
+        let sent = || json::<Sent>(http::get(app, "/")?);
+        let mut last = None;
+        wait::until("two looks between two mails that agree", SEEN_WITHIN, || {
+            let before = sent()?.datagrams;
+            let page = body(http::get(page, "/metrics")?)?;
+            let count = |name: &str| value_of(&page, name).with_context(|| format!("no {name}"));
+            let read = count("statsd_exporter_udp_packets_total")?;
+            let dropped = count("statsd_exporter_udp_packet_drops_total")?;
+            let missing = before as i64 - (read + dropped) as i64;
+            if sent()?.datagrams != before {
+                return Ok(None);
+            }
+            Ok((last.replace(missing) == Some(missing)).then_some(missing))
+        })
     }
 
     /// Has the mailer send many lines of one counter.

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use e2e::metrics::{Metrics, SEEN_WITHIN, Side};
+use e2e::metrics::{Metrics, SEEN_WITHIN, Side, value_of};
 use e2e::wait;
 
 use super::{Args, hint, step};
@@ -121,8 +121,15 @@ fn flood(recipe: &Metrics) -> Result<()> {
         wait::until("an overflow series", SEEN_WITHIN, || recipe.on_page(Side::Mailer, overflow))?;
     let page = recipe.page(Side::Mailer)?;
     let series = page.lines().filter(|line| !line.starts_with('#')).count();
-    println!("The page has {series} series and not half a million; the limit is 5,000");
+    println!(
+        "The page has {series} series, its own among them; the limit of the mailer's is 5,000"
+    );
+    println!("What is past the limit is counted together:");
     println!("  {overflow} {folded}");
+    println!("So is what the kernel dropped, as the adapter may use half a core only:");
+    for name in ["statsd_exporter_udp_packets_total", "statsd_exporter_udp_packet_drops_total"] {
+        println!("  {name} {}", value_of(&page, name).unwrap_or_default());
+    }
     let after = recipe.memory(adapter)?;
     println!(
         "Memory of the adapter: {:.1} MB before, {:.1} MB after, limit {:.0} MB",
@@ -168,7 +175,11 @@ fn shown(recipe: &Metrics, names: &[&str]) -> Result<()> {
                 .filter(|(key, _)| !["__name__", "instance", "job"].contains(&key.as_str()))
                 .map(|(key, value)| format!("{key}={value}"))
                 .collect();
-            println!("  {name}{{{}}} {}", labels.join(","), sample.value);
+            let labels = match labels.as_slice() {
+                [] => String::new(),
+                some => format!("{{{}}}", some.join(",")),
+            };
+            println!("  {name}{labels} {}", sample.value);
         }
     }
     Ok(())

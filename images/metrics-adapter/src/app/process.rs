@@ -66,7 +66,7 @@ pub(super) fn live(config: Config) -> anyhow::Result<(Live, Option<IngestConfig>
 }
 
 /// Starts the reader of pushed inputs.
-pub(super) fn read(handle: &Handle, ingest: &Arc<Ingest>) -> anyhow::Result<()> {
+pub(super) fn read(handle: &Handle, ingest: &Arc<Ingest>) -> std::io::Result<()> {
     let (tasks, ingest) = (handle.clone(), Arc::clone(ingest));
     handle.spawn_thread("ingest", move || {
         let beat = tasks.heartbeat("ingest");
@@ -157,6 +157,9 @@ impl Process {
                 if let Ok(mapping) = Arc::try_unwrap(plan.mapping) {
                     ingest.remap(mapping);
                     self.reloads.mappings.store(rules, Ordering::Relaxed);
+                }
+                if let Ok(mapping) = Arc::try_unwrap(plan.graphite_mapping) {
+                    ingest.remap_graphite(mapping, plan.graphite_ttl);
                 }
             }
             (None, None) => {}

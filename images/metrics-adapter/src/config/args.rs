@@ -112,10 +112,10 @@ pub struct StatsdArgs {
     /// Mapping file
     #[arg(long = "statsd.mapping-config", value_name = "FILE", default_value = "")]
     pub mapping_config: String,
-    /// Receive buffer of UDP and unix sockets in bytes; 0 for the system's default
+    /// Receive buffer of UDP and unix sockets in bytes; 0 for 4 MiB, as far as the host allows
     #[arg(long = "statsd.read-buffer", value_name = "BYTES", default_value_t = 0)]
     pub read_buffer: usize,
-    /// Lines remembered with their series
+    /// Names remembered; 64 lines are for each, since lines are remembered with their tags
     #[arg(long = "statsd.cache-size", value_name = "COUNT", default_value_t = 1000)]
     pub cache_size: usize,
     /// Taken and not used: there is one kind of cache

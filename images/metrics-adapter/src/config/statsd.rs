@@ -7,12 +7,16 @@ use std::time::Duration;
 use management::{ConfigError, Place};
 
 use super::args::{Args, StatsdArgs};
+use super::pushed::READ_BUFFER;
 use super::web::{Landing, WebConfig};
 use super::{Config, Mode, is_listen, mapping};
 use crate::ingest::IngestConfig;
 use crate::line::Dialects;
 use crate::mapping::Mapping;
 
+/// The original remembers names; here a line is remembered with its tags, so that one name stands
+/// for many.
+const LINES_PER_NAME: usize = 64;
 /// Graphite is not spoken in this mode.
 const UNUSED: Duration = Duration::from_secs(300);
 
@@ -51,7 +55,10 @@ pub(super) fn load(args: &Args, flags: &StatsdArgs) -> Result<Config, ConfigErro
         unixgram_mode: flags.unixsocket_mode,
         graphite_tcp: Vec::new(),
         graphite_udp: Vec::new(),
-        read_buffer: flags.read_buffer,
+        read_buffer: match flags.read_buffer {
+            0 => READ_BUFFER,
+            bytes => bytes,
+        },
         dialects: Dialects {
             dogstatsd: switches.dogstatsd,
             influxdb: switches.influxdb,
@@ -62,7 +69,7 @@ pub(super) fn load(args: &Args, flags: &StatsdArgs) -> Result<Config, ConfigErro
         graphite_mapping: Arc::new(Mapping::default()),
         graphite_ttl: UNUSED,
         limits: args.limits(),
-        cache_size: flags.cache_size,
+        cache_size: flags.cache_size.saturating_mul(LINES_PER_NAME),
         relay,
         relay_packet_bytes_max: flags.relay_packet_length,
     };

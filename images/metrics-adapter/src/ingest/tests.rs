@@ -348,6 +348,7 @@ impl<'a> Running<'a> {
 
     fn end(self) {
         self.ingest.stop();
+        self.ingest.join();
         self.thread.join().unwrap();
     }
 }

@@ -23,11 +23,7 @@ mod process;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use process::Process;
-
-use super::session::Target;
 
 #[cfg(test)]
 mod tests;
@@ -47,8 +43,10 @@ pub enum Selector {
 pub struct Attached {
     /// The process as we see it.
     pub pid: i32,
-    /// `service:jmx:rmi://127.0.0.1/stub/…`: where the agent is and what to log in at. It holds for
-    /// as long as the process lives.
+    /// `service:jmx:rmi://127.0.0.1/stub/…`, for [`Target::from_url`]: where the agent is and what
+    /// to log in at, without password and TLS. It holds for as long as the process lives.
+    ///
+    /// [`Target::from_url`]: super::session::Target::from_url
     pub url: String,
 }
 
@@ -136,19 +134,6 @@ pub enum AttachError {
     /// The JVM has no agent after it was told to start one.
     #[error("process {0}: the agent was started but tells no address")]
     NoAddress(i32),
-}
-
-// === impl Attached ===
-
-impl Attached {
-    /// Where to connect: the agent listens on loopback alone and wants no password. `None` if the
-    /// address is not of the form that HotSpot gives.
-    #[must_use]
-    pub fn target(&self) -> Option<Target> {
-        let (_, stub) = self.url.split_once("/stub/")?;
-        let stub = STANDARD.decode(stub).ok()?;
-        Some(Target { stub: Some(stub), ..Target::new("127.0.0.1", 0) })
-    }
 }
 
 /// Starts the local agent of a JVM, unless it runs already, and tells where it is.

@@ -9,12 +9,13 @@ use crate::app::Process;
 use crate::ingest::{Counters, GRAPHITE_REASONS, ListenerCounters, RelayCounters};
 use crate::pull::{self, Pulled};
 use crate::registry;
+use crate::rules::RuleCounters;
 use crate::web::Site;
 
 const LISTENER: &[&str] = &["protocol", "transport", "address"];
 
 /// In the order of [`site`].
-const SITE: [Metric; 18] = [
+const SITE: [Metric; 22] = [
     counter("metrics_adapter_page_requests_total", &[], "Requests to the page"),
     gauge("metrics_adapter_page_in_flight", &[], "Requests under way"),
     counter("metrics_adapter_page_scrapes_total", &[], "Pages made"),
@@ -47,6 +48,22 @@ const SITE: [Metric; 18] = [
         "metrics_adapter_input_dropped_series_total",
         &["input"],
         "Series left out because of the limit",
+    ),
+    counter(
+        "metrics_adapter_input_rule_evaluations_total",
+        &["input"],
+        "Values that rules were tried on; the outcome of others was known",
+    ),
+    gauge("metrics_adapter_input_rule_plans", &["input"], "Places whose outcome is known"),
+    counter(
+        "metrics_adapter_input_rule_steps_exceeded_total",
+        &["input"],
+        "Matches given up because they would have taken too long",
+    ),
+    counter(
+        "metrics_adapter_input_rule_refused_samples_total",
+        &["input"],
+        "Samples past the limit of one scrape",
     ),
     gauge("metrics_adapter_probe_sessions", &[], "Targets of /probe whose sessions are kept"),
 ];
@@ -127,6 +144,9 @@ pub(super) fn site(site: &Site<Process>) -> Vec<Reading> {
     let counted = |read: fn(&pull::Counters) -> &AtomicU64| {
         inputs(&|pulled| Some(load(read(pulled.counters()))))
     };
+    let rules = |read: fn(&RuleCounters) -> u64| {
+        inputs(&|pulled| pulled.rules().map(|counters| number(read(&counters))))
+    };
     let reloads = &site.actions.reloads;
     let outcome = |name: &str, value| (vec![name.to_owned()], load(value));
     let values: [Values; SITE.len()] = [
@@ -147,6 +167,10 @@ pub(super) fn site(site: &Site<Process>) -> Vec<Reading> {
         counted(|it| &it.stale),
         counted(|it| &it.shared),
         counted(|it| &it.dropped),
+        rules(|it| it.evaluations),
+        rules(|it| it.plans),
+        rules(|it| it.step_limit_hits),
+        rules(|it| it.refused_samples),
         single(number(live.probes.sessions() as u64)),
     ];
     SITE.into_iter().zip(values).collect()

@@ -6,7 +6,7 @@ use management::docs::Metric;
 
 use super::{Reading, Values, counter, gauge, load, number, single};
 use crate::app::Process;
-use crate::ingest::{Counters, EVENT_KINDS, ListenerCounters, REASONS, Transport};
+use crate::ingest::{Counters, EVENT_KINDS, ListenerCounters, Protocol, REASONS, Transport};
 
 /// Every metric, in the order of [`readings`].
 pub(super) const METRICS: [Metric; 26] = [
@@ -66,7 +66,9 @@ pub(super) const METRICS: [Metric; 26] = [
 pub(super) fn readings(counters: &Counters, series: &[u64; 4], process: &Process) -> Vec<Reading> {
     let sum = |transport: Transport, read: fn(&ListenerCounters) -> u64| {
         let listeners = counters.listeners.iter();
-        let of_kind = listeners.filter(|listener| listener.transport == transport);
+        let of_kind = listeners.filter(|listener| {
+            listener.transport == transport && listener.protocol == Protocol::Statsd
+        });
         single(number(of_kind.map(read).sum()))
     };
     let relays = |read: fn(&crate::ingest::RelayCounters) -> u64| -> Values {

@@ -11,15 +11,15 @@ use crate::jmx::collector::Collector;
 use crate::jmx::session::Target;
 use crate::jolokia::Jolokia;
 use crate::json::Json;
-use crate::rules::JmxConfig;
+use crate::rules::{JmxConfig, RuleCounters};
 
 /// What a scrape has read.
 #[derive(Debug, Default)]
 pub struct Scraped {
     /// Families in the order of their names.
     pub families: Vec<Family>,
-    /// Attributes whose rule is remembered.
-    pub cached_beans: u64,
+    /// What the rules have counted so far; nothing where there are none.
+    pub rules: RuleCounters,
 }
 
 /// Why there is nothing.
@@ -189,7 +189,7 @@ async fn blocking(
 
 fn read(collector: &mut Collector, end: Instant) -> Result<Scraped, Failure> {
     let families = collector.scrape(end).map_err(|error| Failure(error.to_string()))?;
-    Ok(Scraped { families, cached_beans: collector.counters().cached_beans })
+    Ok(Scraped { families, rules: collector.counters() })
 }
 
 // === impl Attached ===

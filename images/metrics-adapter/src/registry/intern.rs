@@ -120,14 +120,14 @@ impl Registry {
         }
         let name: Arc<str> = spec.name.into();
         self.serial += 1;
-        let family = Family {
+        let family = Box::new(Family {
             serial: self.serial,
             name: Arc::clone(&name),
             help: Arc::clone(&self.help),
             stored,
             members: Vec::new(),
             options: Options::None,
-        };
+        });
         let index = match self.free_families.pop() {
             Some(index) => {
                 self.families[index as usize] = Some(family);
@@ -164,6 +164,10 @@ impl Registry {
                 index
             }
             None => {
+                if self.slots.len() == self.slots.capacity() {
+                    // Doubling would leave half of it empty.
+                    self.slots.reserve_exact((self.slots.len() / 4).max(16));
+                }
                 self.slots.push(slot);
                 self.slots.len() as u32 - 1
             }

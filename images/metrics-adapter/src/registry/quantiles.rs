@@ -31,6 +31,7 @@ struct Tuple {
 impl Stream {
     /// Takes values with their weights, sorted by value.
     pub(super) fn merge(&mut self, batch: &[(f64, f64)], targets: &[(f64, f64)]) {
+        // Room for the batch is needed only until it is compressed.
         let more: usize = batch.iter().map(|(_, weight)| 1 + usize::from(*weight > 1.0)).sum();
         let mut from = self.tuples.len();
         let mut to = from + more;
@@ -59,6 +60,7 @@ impl Stream {
         if self.tuples.len() > TUPLES_MAX {
             self.compress(targets, 4.0 * self.total / TUPLES_MAX as f64);
         }
+        self.tuples.shrink_to(self.tuples.len() + self.tuples.len() / 8);
     }
 
     /// The value whose rank is surest to be near that of a quantile; NaN when there is none.

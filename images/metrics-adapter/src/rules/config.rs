@@ -70,7 +70,8 @@ pub struct JmxConfig {
     pub naming: Naming,
     /// `jvmMetrics`, ours: `jvm_*` and `process_*` as the Java agent has them.
     pub jvm_metrics: bool,
-    /// `pruneBeans`, ours: beans that no rule can name are not read.
+    /// `pruneBeans`, ours: beans that no rule can name are not read. Keys, attributes and values
+    /// with a `<` in them are not reckoned with.
     pub prune_beans: bool,
     /// What is accepted without effect (`openTelemetry`, groups that a pattern does not have); to be
     /// logged once there is a log.

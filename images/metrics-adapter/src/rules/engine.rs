@@ -1,19 +1,24 @@
 //! The rules themselves: which one a scalar hits, and what that makes of it.
 
-use std::fmt::Write;
+mod templates;
+mod variant;
+
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::config::{JmxConfig, RuleConfig, RuleKind};
 use super::names::{safe, safe_label, snake_case};
 use super::number::java_double;
 use super::pattern::{Captures, NEVER, Pattern, StepLimitHits};
-use super::sieve::{ALPHABET, Scan, Sieve};
-use super::template::Template;
+use super::sieve::{ALPHABET, Sieve};
 use super::walk::{BeanText, Place, Scalar};
+use templates::Templates;
+pub(super) use templates::broken_templates;
+use variant::Variant;
 
-/// What a rule with `cache` sees in place of the value.
-const CACHED_VALUE: &str = "<cache>";
-
+/// Longest name, help or value of a label, in bytes; what is longer is cut, and counted. The original
+/// has no such bound.
+const TEXT_BYTES_MAX: usize = 4096;
 /// All rules, compiled.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -29,6 +34,8 @@ pub(super) struct Engine {
     pub(super) step_limit_hits: StepLimitHits,
     /// How often rules were tried on a value.
     pub(super) evaluations: u64,
+    /// Texts that were cut.
+    pub(super) cut: Cell<u64>,
 }
 
 /// A rule, compiled.
@@ -43,28 +50,6 @@ struct Rule {
     factor: f64,
     kind: RuleKind,
     cache: bool,
-}
-
-#[derive(Debug, Default)]
-struct Templates {
-    name: Option<Template>,
-    value: Option<Template>,
-    help: Option<Template>,
-    labels: Vec<(Template, Template)>,
-    uses_groups: bool,
-}
-
-/// Rules that see the same match string.
-#[derive(Debug)]
-struct Variant {
-    snake: bool,
-    cache: bool,
-    sieve: Option<Sieve>,
-    text: String,
-    /// Where the value begins.
-    split: usize,
-    one_line: bool,
-    scan: Scan,
 }
 
 /// What came of a scalar.
@@ -140,6 +125,7 @@ impl Engine {
             infer_counter: config.infer_counter_type_from_name,
             step_limit_hits: StepLimitHits::default(),
             evaluations: 0,
+            cut: Cell::new(0),
         }
     }
 
@@ -215,6 +201,13 @@ impl Engine {
         Evaluation { rule: None, outcome: Outcome::NoRule, stable }
     }
 
+    fn cut(&self, text: &mut String) {
+        if text.len() > TEXT_BYTES_MAX {
+            text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+            self.cut.set(self.cut.get() + 1);
+        }
+    }
+
     fn apply(
         &self,
         rule: &Rule,
@@ -243,13 +236,16 @@ impl Engine {
         if name.is_empty() {
             return Outcome::Dropped(Dropped::Name);
         }
+        self.cut(&mut name);
         if self.lowercase_name {
             name.make_ascii_lowercase();
         }
         let counter = self.infer_counter && name.ends_with("_total");
         let kind = if counter { RuleKind::Counter } else { rule.kind.clone() };
         let mut labels = Vec::new();
-        let add = |labels: &mut Vec<(String, String)>, name: String, value: String| {
+        let add = |labels: &mut Vec<(String, String)>, mut name: String, mut value: String| {
+            self.cut(&mut name);
+            self.cut(&mut value);
             let name = if self.lowercase_labels { name.to_ascii_lowercase() } else { name };
             // Of two labels with one name the first stays; the original gives up the scrape.
             if !labels.iter().any(|(earlier, _)| *earlier == name) {
@@ -272,7 +268,10 @@ impl Engine {
             }
         }
         labels.sort();
-        let help = templates.help.as_ref().map(|help| help.expand(captures));
+        let mut help = templates.help.as_ref().map(|help| help.expand(captures));
+        if let Some(help) = &mut help {
+            self.cut(help);
+        }
         let text = variant.text.as_str();
         let origin = text.rsplit_once(':').map_or(text, |(origin, _)| origin).to_owned();
         Outcome::Made(Made { name, labels, kind, help, fixed, factor: rule.factor, origin })
@@ -324,85 +323,4 @@ impl Rule {
         // What has no pattern is never asked for.
         self.pattern.as_ref().map_or(NEVER, Pattern::loose)
     }
-}
-
-// === impl Templates ===
-
-impl Templates {
-    fn new(config: &RuleConfig, pattern: Option<&Pattern>) -> Result<Self, String> {
-        let named = |key: &'static str| move |what: String| format!("{key}: {what}");
-        let parse = |key: &'static str, text: &Option<String>| {
-            let text = text.as_deref();
-            text.map(|text| Template::parse(text, pattern)).transpose().map_err(named(key))
-        };
-        let mut all = Self {
-            name: parse("name", &config.name)?,
-            value: parse("value", &config.value)?,
-            help: parse("help", &config.help)?,
-            labels: Vec::new(),
-            uses_groups: false,
-        };
-        for (name, value) in &config.labels {
-            let pair = (Template::parse(name, pattern), Template::parse(value, pattern));
-            all.labels.push((pair.0.map_err(named("labels"))?, pair.1.map_err(named("labels"))?));
-        }
-        let singles = [&all.name, &all.value, &all.help].into_iter().flatten();
-        let pairs = all.labels.iter().flat_map(|(name, value)| [name, value]);
-        all.uses_groups = singles.chain(pairs).any(Template::uses_groups);
-        Ok(all)
-    }
-}
-
-// === impl Variant ===
-
-impl Variant {
-    fn new(snake: bool, cache: bool) -> Self {
-        let scan = Scan::default();
-        Self { snake, cache, sieve: None, text: String::new(), split: 0, one_line: true, scan }
-    }
-
-    /// Writes the match string.
-    fn write(&mut self, bean: &BeanText, place: &Place<'_>, scalar: Scalar<'_>) {
-        let text = &mut self.text;
-        text.clear();
-        text.push_str(&bean.angled);
-        text.push('<');
-        for (index, key) in place.keys.iter().enumerate() {
-            if index > 0 {
-                text.push_str(", ");
-            }
-            text.push_str(key);
-        }
-        text.push('>');
-        match self.snake {
-            true => text.push_str(&snake_case(place.attribute)),
-            false => text.push_str(place.attribute),
-        }
-        text.push_str(": ");
-        self.split = text.len();
-        match self.cache {
-            true => text.push_str(CACHED_VALUE),
-            false => {
-                let _ = write!(text, "{scalar}");
-            }
-        }
-        self.one_line = !text.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
-    }
-
-    fn search(&mut self, blind: bool) {
-        match &mut self.sieve {
-            Some(sieve) => sieve.scan(&self.text, self.split, blind, &mut self.scan),
-            None => {
-                const ALL: usize = 1 << 14;
-                self.scan.found.fill(ALL);
-                self.scan.early.clear(ALL);
-                self.scan.touching.fill(ALL);
-            }
-        }
-    }
-}
-
-/// What templates ask of groups that are not there. The original finds out when the rule is hit.
-pub(super) fn broken_templates(config: &RuleConfig, pattern: Option<&Pattern>) -> Option<String> {
-    Templates::new(config, pattern).err()
 }

@@ -1,19 +1,23 @@
 //! One scrape: what is known of a place is used again, the rest is evaluated; then samples become
 //! families.
 
+mod families;
+
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::config::{ExtraValue, MetricCustomizer, Naming, RuleKind};
+use super::config::{ExtraValue, MetricCustomizer, Naming};
 use super::engine::{Engine, Made, Outcome};
+use super::jvm::{self, JvmFamilies};
 use super::names::without_reserved;
 use super::sieve::ALPHABET;
 use super::walk::{BeanText, Place, Scalar, Walk, text};
 use super::{Rules, customizer};
-use crate::exposition::{Family, Kind};
+use crate::exposition::Family;
 use crate::jmx::{AttributeInfo, Number, ObjectName, Value};
 use crate::labels::Labels;
+use families::{Emit, Help, Sample, families};
 
 /// Most places whose outcome is kept; what is beyond is evaluated each time.
 const PLANS_MAX: usize = 500_000;
@@ -30,6 +34,7 @@ pub struct Scrape<'a> {
     /// Places of this scrape whose outcome is kept.
     visited: usize,
     cached_beans: u64,
+    jvm: JvmFamilies,
 }
 
 /// What is known of a bean.
@@ -54,32 +59,6 @@ struct Known {
     seen: u32,
 }
 
-/// A series.
-#[derive(Debug)]
-pub(super) struct Emit {
-    name: Arc<str>,
-    labels: Labels,
-    kind: RuleKind,
-    help: Help,
-    fixed: Option<f64>,
-    factor: f64,
-    bean: Arc<BeanText>,
-    /// The match string before its last colon, without the bean in front.
-    tail: Box<str>,
-}
-
-#[derive(Debug)]
-enum Help {
-    Rule(Box<str>),
-    Default { description: Option<Arc<str>>, attribute: Arc<str> },
-}
-
-#[derive(Debug)]
-struct Sample {
-    emit: Arc<Emit>,
-    value: f64,
-}
-
 /// The parts of [`Rules`] that a visit needs.
 struct Visit<'a> {
     engine: &'a mut Engine,
@@ -99,11 +78,33 @@ struct Visit<'a> {
 impl<'a> Scrape<'a> {
     pub(super) fn new(rules: &'a mut Rules) -> Self {
         rules.seen = rules.seen.wrapping_add(1);
-        Self { rules, samples: Vec::new(), visited: 0, cached_beans: 0 }
+        Self {
+            rules,
+            samples: Vec::new(),
+            visited: 0,
+            cached_beans: 0,
+            jvm: JvmFamilies::default(),
+        }
     }
 
     /// The readable, wanted attributes of one bean with their values.
     pub fn bean(&mut self, name: &ObjectName, attributes: &[(&AttributeInfo, &Value)]) {
+        if let Some(ruled) = &self.rules.ruled
+            && jvm::wants_bean(name)
+        {
+            self.jvm.bean(name, attributes);
+            if !ruled.wants_bean(name) {
+                return;
+            }
+            let seen = attributes.iter().filter(|(info, _)| ruled.wants_attribute(name, info));
+            let seen: Vec<_> = seen.copied().collect();
+            return self.ruled(name, &seen);
+        }
+        self.ruled(name, attributes);
+    }
+
+    /// Shows a bean to the rules.
+    fn ruled(&mut self, name: &ObjectName, attributes: &[(&AttributeInfo, &Value)]) {
         let Rules { engine, beans, names, plans, customizers, seen, naming, .. } = &mut *self.rules;
         if !beans.contains_key(name.as_str()) {
             beans.insert(name.as_str().into(), Bean::new(name, customizers));
@@ -150,7 +151,8 @@ impl<'a> Scrape<'a> {
     pub fn finish(self) -> Vec<Family> {
         let rules = &mut *self.rules;
         rules.cached_beans = self.cached_beans;
-        let families = families(&self.samples, rules.naming);
+        let mut families = families(&self.samples, rules.naming);
+        self.jvm.finish(&mut families);
         drop(self.samples);
         // More is known than was visited: something has gone.
         let seen = rules.seen;
@@ -321,76 +323,4 @@ impl Visit<'_> {
         let found = self.names.get_or_insert_with(text, |text| Arc::from(text));
         Arc::clone(found)
     }
-}
-
-// === impl Emit ===
-
-impl Emit {
-    fn help(&self) -> String {
-        match &self.help {
-            Help::Rule(help) => help.to_string(),
-            Help::Default { description, attribute } => {
-                let property = |key| self.bean.property(key).unwrap_or("null");
-                let (name, kind) = (property("name"), property("type"));
-                let domain = &self.bean.domain;
-                let place = format!("{domain}:name={name},type={kind},attribute={attribute}");
-                match description {
-                    Some(text) => format!("{text} {place}"),
-                    None => place,
-                }
-            }
-        }
-    }
-
-    /// The labels with `_objectname`, which tells apart what has the same labels.
-    fn labels_with_origin(&self) -> Labels {
-        let origin = format!("{}{}", self.bean.angled, self.tail);
-        let mut pairs: Vec<(String, String)> = self
-            .labels
-            .pairs()
-            .map(|(name, value)| (name.to_owned(), value.into_owned()))
-            .filter(|(name, _)| name != "_objectname")
-            .collect();
-        pairs.push(("_objectname".to_owned(), origin));
-        pairs.sort();
-        Labels::new(pairs)
-    }
-}
-
-/// Samples of one name are one family.
-fn families(samples: &[Sample], naming: Naming) -> Vec<Family> {
-    // Names are interned: one name has one address.
-    let mut by_name: HashMap<usize, Vec<&Sample>> = HashMap::new();
-    for sample in samples {
-        by_name.entry(sample.emit.name.as_ptr().addr()).or_default().push(sample);
-    }
-    let mut families: Vec<Family> =
-        by_name.into_values().map(|samples| family(&samples, naming)).collect();
-    families.sort_unstable_by(|left, right| left.name.cmp(&right.name));
-    families
-}
-
-fn family(samples: &[&Sample], naming: Naming) -> Family {
-    let first = &samples[0].emit;
-    let kind = match &first.kind {
-        kind if samples.iter().any(|sample| sample.emit.kind != *kind) => Kind::Untyped,
-        RuleKind::Counter => Kind::Counter,
-        RuleKind::Gauge => Kind::Gauge,
-        RuleKind::Unknown | RuleKind::Other(_) => Kind::Untyped,
-    };
-    let name = match (naming, kind) {
-        (Naming::V1, Kind::Counter) => format!("{}_total", first.name),
-        _ => first.name.to_string(),
-    };
-    let mut labels = HashSet::with_capacity(if samples.len() > 1 { samples.len() } else { 0 });
-    let unique = samples.len() < 2
-        || samples.iter().all(|sample| labels.insert(sample.emit.labels.as_str()));
-    let series = |sample: &&Sample| {
-        let labels = match unique {
-            true => sample.emit.labels.clone(),
-            false => sample.emit.labels_with_origin(),
-        };
-        (labels, sample.value)
-    };
-    Family { name, help: first.help(), kind, samples: samples.iter().map(series).collect() }
 }

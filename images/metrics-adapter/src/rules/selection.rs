@@ -1,8 +1,13 @@
 //! Which beans are asked for, and which attributes of them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::config::JmxConfig;
+use super::jvm;
+use super::pattern::Pattern;
+use super::sieve::Sieve;
+use super::walk::BeanText;
 use crate::jmx::{AttributeInfo, ObjectName, Value};
 
 /// Domains of the JVM itself, left out by `excludeJvmMetrics`.
@@ -19,6 +24,9 @@ const JVM_DOMAINS: [&str; 11] = [
     "jdk.management.jfr",
     "sun.management",
 ];
+
+/// Most beans whose answer is kept.
+const DECIDED_MAX: usize = 200_000;
 
 /// Attributes of `java.lang:type=Runtime` that cost much and give nothing.
 const RUNTIME_SKIPPED: [&str; 4] =
@@ -47,6 +55,21 @@ pub struct Selection {
     learns: bool,
     /// Attributes that become labels: useful even if they are no metric.
     labels: HashSet<String>,
+    prune: Option<Arc<Mutex<Prune>>>,
+    /// Platform beans are read for `jvmMetrics`, whatever else is asked for.
+    jvm: bool,
+}
+
+/// Which beans no rule can name, as far as that can be told.
+///
+/// It is taken for granted that no `<` stands in keys, attributes and values; then what a pattern
+/// says of domain and properties can fit nowhere else.
+#[derive(Clone, Debug)]
+struct Prune {
+    sieve: Sieve,
+    /// What cannot stand behind the bean.
+    never: Option<u8>,
+    decided: HashMap<Box<str>, bool>,
 }
 
 // === impl Selection ===
@@ -55,6 +78,11 @@ impl Selection {
     /// What a file asks for.
     #[must_use]
     pub fn new(config: &JmxConfig) -> Self {
+        Self { jvm: config.jvm_metrics, ..Self::of_rules(config) }
+    }
+
+    /// What a file asks for on behalf of its rules.
+    pub(super) fn of_rules(config: &JmxConfig) -> Self {
         let customizers = config.customizers.iter();
         Self {
             include: config.include.clone(),
@@ -65,6 +93,8 @@ impl Selection {
             learnt: HashMap::new(),
             learns: config.auto_exclude_attributes,
             labels: customizers.flat_map(|one| one.attributes_as_labels.clone()).collect(),
+            prune: Prune::new(config).map(|prune| Arc::new(Mutex::new(prune))),
+            jvm: false,
         }
     }
 
@@ -74,7 +104,11 @@ impl Selection {
     pub fn queries(&self) -> Vec<Option<ObjectName>> {
         match &self.include {
             None => vec![None],
-            Some(patterns) => patterns.iter().cloned().map(Some).collect(),
+            Some(patterns) => {
+                let of_jvm = if self.jvm { jvm::QUERIES.as_slice() } else { &[] };
+                let of_jvm = of_jvm.iter().filter_map(|text| ObjectName::parse(text).ok());
+                patterns.iter().cloned().chain(of_jvm).map(Some).collect()
+            }
         }
     }
 
@@ -82,6 +116,10 @@ impl Selection {
     /// whatever `excludeJvmMetrics` says.
     #[must_use]
     pub fn wants_bean(&self, name: &ObjectName) -> bool {
+        (self.jvm && jvm::wants_bean(name)) || self.rules_want_bean(name)
+    }
+
+    fn rules_want_bean(&self, name: &ObjectName) -> bool {
         let included = match &self.include {
             None => !(self.exclude_jvm && JVM_DOMAINS.contains(&name.domain())),
             Some(patterns) => patterns.iter().any(|pattern| pattern.matches(name)),
@@ -91,11 +129,25 @@ impl Selection {
             && name.as_str() != "jdk.management.jfr:type=FlightRecorder"
             && (self.include_attributes.is_empty()
                 || self.include_attributes.contains_key(&canonical(name)))
+            && self.prune.as_ref().is_none_or(|prune| {
+                let mut prune = prune.lock().unwrap_or_else(PoisonError::into_inner);
+                prune.can_be_named(name)
+            })
     }
 
     /// Whether an attribute of a wanted bean is to be read.
     #[must_use]
     pub fn wants_attribute(&self, name: &ObjectName, attribute: &AttributeInfo) -> bool {
+        (self.jvm && attribute.readable && jvm::wants_attribute(name, &attribute.name))
+            || (self.rules_want_bean_of(name) && self.rules_want_attribute(name, attribute))
+    }
+
+    /// Beans that are read for `jvmMetrics` alone show rules nothing.
+    fn rules_want_bean_of(&self, name: &ObjectName) -> bool {
+        !self.jvm || !jvm::wants_bean(name) || self.rules_want_bean(name)
+    }
+
+    fn rules_want_attribute(&self, name: &ObjectName, attribute: &AttributeInfo) -> bool {
         let label = self.labels.contains(&attribute.name);
         // No rule ever sees an array.
         if !attribute.readable || (attribute.declared.starts_with('[') && !label) {
@@ -142,6 +194,36 @@ impl Selection {
         }
         let alive: HashSet<String> = alive.iter().map(canonical).collect();
         self.learnt.retain(|bean, _| alive.contains(bean));
+    }
+}
+
+// === impl Prune ===
+
+impl Prune {
+    /// `None` when it was not asked for, or some rule names everything.
+    fn new(config: &JmxConfig) -> Option<Self> {
+        if !config.prune_beans || config.rules.iter().any(|rule| rule.pattern.is_none()) {
+            return None;
+        }
+        let texts = config.rules.iter().filter_map(|rule| rule.pattern.as_deref());
+        let patterns: Vec<Pattern> = texts.map(Pattern::compile_or_never).collect();
+        let loose: Vec<&str> = patterns.iter().map(Pattern::loose).collect();
+        // `<cache>` stands where the value would.
+        let never = (!config.rules.iter().any(|rule| rule.cache)).then_some(b'<');
+        Some(Self { sieve: Sieve::new(&loose)?, never, decided: HashMap::new() })
+    }
+
+    fn can_be_named(&mut self, name: &ObjectName) -> bool {
+        if let Some(decided) = self.decided.get(name.as_str()) {
+            return *decided;
+        }
+        if self.decided.len() >= DECIDED_MAX {
+            self.decided.clear();
+        }
+        let prefix = format!("{}<", BeanText::new(name).angled);
+        let can = self.sieve.can_find(&prefix, self.never);
+        self.decided.insert(name.as_str().into(), can);
+        can
     }
 }
 

@@ -19,7 +19,7 @@
 //! that touch the value. That overestimates, for not every text of the alphabet is a number; it
 //! never underestimates. Where the automaton cannot tell (too many states), all patterns touch.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::hybrid::{LazyStateID, dfa};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
@@ -33,6 +33,8 @@ const STATES_BYTES_MAX: usize = 2 * 1024 * 1024;
 const COMPILED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most states that are visited behind a prefix.
 const VISITED_MAX: usize = 64;
+/// Most states that are visited to see whether anything can be found at all.
+const REACHED_MAX: usize = 1024;
 /// Most prefix states whose answer is kept.
 const ANSWERS_MAX: usize = 4096;
 
@@ -41,7 +43,7 @@ const ANSWERS_MAX: usize = 4096;
 pub(super) struct Set(Vec<u64>);
 
 /// The automaton.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sieve {
     automaton: DFA,
     cache: Cache,
@@ -79,6 +81,10 @@ impl Set {
 
     pub(super) fn contains(&self, pattern: usize) -> bool {
         self.0.get(pattern / 64).is_some_and(|word| word >> (pattern % 64) & 1 == 1)
+    }
+
+    fn any(&self) -> bool {
+        self.0.iter().any(|word| *word != 0)
     }
 
     fn insert(&mut self, pattern: usize) {
@@ -120,6 +126,18 @@ impl Sieve {
             scan.early.clear(all);
             scan.touching.fill(all);
         }
+    }
+
+    /// Whether a pattern can be found in some text that begins like this and goes on without the
+    /// byte `never`. True where the automaton cannot tell.
+    pub(super) fn can_find(&mut self, prefix: &str, never: Option<u8>) -> bool {
+        let mut found = Set::default();
+        found.clear(self.patterns);
+        let start = self.automaton.start_state_forward(&mut self.cache, &Input::new("")).ok();
+        let state = start.and_then(|state| self.walk(state, prefix.as_bytes(), &mut found));
+        let Some(state) = state else { return true };
+        let bytes: Vec<u8> = (0..=u8::MAX).filter(|byte| Some(*byte) != never).collect();
+        found.any() || self.visit(state, bytes, REACHED_MAX, &mut found).is_none() || found.any()
     }
 
     fn try_scan(&mut self, text: &str, split: usize, blind: bool, scan: &mut Scan) -> Option<()> {
@@ -174,7 +192,7 @@ impl Sieve {
             touching.clone_from(answer);
             return;
         }
-        if self.visit(state, touching).is_none() {
+        if self.visit(state, ALPHABET.to_vec(), VISITED_MAX, touching).is_none() {
             touching.fill(self.patterns);
         }
         if self.cache.clear_count() == generation {
@@ -182,13 +200,21 @@ impl Sieve {
         }
     }
 
-    fn visit(&mut self, from: LazyStateID, touching: &mut Set) -> Option<()> {
+    /// Notes what can be found behind a state when these bytes follow; `None` where there are too
+    /// many states to tell.
+    fn visit(
+        &mut self,
+        from: LazyStateID,
+        mut bytes: Vec<u8>,
+        states_max: usize,
+        touching: &mut Set,
+    ) -> Option<()> {
         let generation = self.cache.clear_count();
-        let classes = self.automaton.byte_classes().clone();
-        let mut bytes: Vec<u8> = ALPHABET.to_vec();
+        let classes = *self.automaton.byte_classes();
         bytes.sort_by_key(|byte| classes.get(*byte));
         bytes.dedup_by_key(|byte| classes.get(*byte));
         let mut visited = vec![from];
+        let mut known: HashSet<LazyStateID> = HashSet::from_iter([from]);
         let mut next = 0;
         while let Some(state) = visited.get(next).copied() {
             next += 1;
@@ -199,7 +225,7 @@ impl Sieve {
                     return None;
                 }
                 self.note(to, touching)?;
-                if !visited.contains(&to) {
+                if known.insert(to) {
                     visited.push(to);
                 }
             }
@@ -211,7 +237,7 @@ impl Sieve {
                 }
                 self.note(end, touching)?;
             }
-            if visited.len() > VISITED_MAX {
+            if visited.len() > states_max {
                 return None;
             }
         }

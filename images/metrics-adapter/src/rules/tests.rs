@@ -1,4 +1,5 @@
 mod cache;
+mod jvm;
 mod names;
 mod outcome;
 mod select;

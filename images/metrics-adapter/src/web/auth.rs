@@ -152,7 +152,7 @@ impl Hash {
         iterations: Option<u32>,
     ) -> Option<Self> {
         let digits: Vec<u8> = hash.bytes().filter(|byte| *byte != b':').collect();
-        if digits.is_empty() || digits.len() > 2048 || digits.len() % 2 != 0 {
+        if digits.is_empty() || digits.len() > 2048 || !digits.len().is_multiple_of(2) {
             return None;
         }
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|it| u8::try_from(it).ok());

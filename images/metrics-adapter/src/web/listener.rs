@@ -45,7 +45,8 @@ pub async fn serve<A: Actions + 'static>(site: Arc<Site<A>>, listener: TcpListen
             _ = accepting.changed() => continue,
         };
         let (site, router) = (Arc::clone(&site), router.clone());
-        tokio::spawn(async move {
+        let tasks = site.tasks.clone();
+        tasks.spawn(async move {
             site.counters.connections.fetch_add(1, Ordering::Relaxed);
             site.counters.open.fetch_add(1, Ordering::Relaxed);
             connection(&site, stream, router).await;

@@ -4,13 +4,14 @@
 //! heartbeat waits for a large page.
 
 use std::io::Write;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use axum::http::{HeaderMap, header};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use tokio::task::JoinSet;
 
 use super::{Actions, Counters, Live, Site};
 use crate::exposition::{Family, Format, Page};
@@ -72,6 +73,8 @@ pub(super) async fn render<A: Actions>(
 ) -> Vec<u8> {
     let start = Instant::now();
     let answers = pulled(live, deadlines).await;
+    // Only so many pages are in memory; who waits is bounded by the limit on connections.
+    let _place = site.renders.acquire().await;
     let mut page = Page::new(shown.format);
     if let Some(ingest) = &site.ingest {
         let mut cursor = Cursor::default();
@@ -95,19 +98,20 @@ pub(super) async fn render<A: Actions>(
     body
 }
 
-/// All pulled inputs, asked at the same time.
+/// All pulled inputs, asked at the same time; answers in their order.
 async fn pulled(live: &Live, deadlines: Deadlines) -> Vec<Answer> {
-    let mut asked = Vec::with_capacity(live.pulled.len());
-    for pulled in &live.pulled {
-        let pulled = std::sync::Arc::clone(pulled);
-        asked.push(tokio::spawn(async move { pulled.scrape(deadlines).await }));
+    let mut asked = JoinSet::new();
+    for (index, pulled) in live.pulled.iter().enumerate() {
+        let pulled = Arc::clone(pulled);
+        asked.spawn(async move { (index, pulled.scrape(deadlines).await) });
     }
+    // A task that broke off has said so in the log.
     let mut answers = Vec::with_capacity(asked.len());
-    for task in asked {
-        // A task that broke off has said so in the log.
-        answers.extend(task.await);
+    while let Some(answer) = asked.join_next().await {
+        answers.extend(answer);
     }
-    answers
+    answers.sort_unstable_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 /// Answers as families; what could not stand beside something else is counted.

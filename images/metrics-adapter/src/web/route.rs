@@ -51,9 +51,6 @@ pub(super) async fn answer<A: Actions>(site: &Site<A>, request: &Parts) -> Respo
 }
 
 async fn metrics<A: Actions>(site: &Site<A>, live: &Live, request: &Parts) -> Response {
-    let Ok(_place) = site.renders.try_acquire() else {
-        return busy(site, "too many pages are being made\n");
-    };
     let deadlines = site.deadlines(text(&request.headers, TIMEOUT_HEADER));
     let shown = page::Shown::of(&request.headers);
     let body = page::render(site, live, deadlines, shown).await;

@@ -1,5 +1,6 @@
 //! Attach mode with real JVMs that know nothing of JMX.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use metrics_adapter::jmx::attach::{AttachError, Selector, attach};
@@ -43,6 +44,28 @@ fn a_jvm_is_found_by_its_command_line() {
     let _two = Launch::new(&jdk).flags(&[&mark]).start();
     let error = attach(&pattern, soon()).unwrap_err();
     assert!(matches!(&error, AttachError::Many { pids, .. } if pids.len() == 2), "{error}");
+}
+
+/// As with a sidecar in the process namespace of the host.
+#[test]
+fn a_jvm_in_a_process_namespace_of_its_own() {
+    const TEST: &str = "a_jvm_in_a_process_namespace_of_its_own";
+    const UNSHARE: [&str; 5] = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let Some(jdk) = Jdk::any(TEST) else { return };
+    let allowed = Command::new(UNSHARE[0]).args(&UNSHARE[1..]).arg("true").output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {TEST}: namespaces cannot be made here");
+        return;
+    }
+    let mark = format!("-Dinner={}", std::process::id());
+    let jvm = Launch::new(&jdk).through(&UNSHARE).flags(&[&mark]).start();
+    let pattern = Selector::Pattern(regex::Regex::new(&mark).unwrap());
+    let attached = attach(&pattern, soon()).unwrap();
+    // Not the program that made the namespace, and within it the first.
+    assert_ne!(u32::try_from(attached.pid).unwrap(), jvm.pid());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", attached.pid)).unwrap();
+    let numbers = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
+    assert!(numbers.ends_with("\t1"), "{numbers}");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn what_is_wrong_in_a_file_is_named_with_line_and_key() {
         ("inputs:\n- type: statsd\n  udp: :1\n  mapping: no.yml", &["no.yml", "reading the file"]),
         ("inputs:\n- type: statsd\n  udp: :1\n  dialects: [x]", &["dialects", "signalfx"]),
         ("inputs:\n- type: jmx", &["inputs[0]", "target is missing"]),
-        ("inputs:\n- type: jmx\n  target: x", &["inputs[0].target", "found `x`", "HOST:PORT"]),
+        ("inputs:\n- type: jmx\n  target: x:y", &["inputs[0].target", "found `x:y`", "HOST:PORT"]),
         ("inputs:\n- type: jmx\n  rules: rules.yml\n  target: a:1", &["rules.yml:2", "pattern"]),
         ("inputs:\n- type: attach", &["inputs[0]", "pid or command"]),
         ("inputs:\n- type: attach\n  command: \"(\"", &["command", "a regular expression"]),
@@ -52,7 +52,9 @@ fn what_is_wrong_in_a_file_is_named_with_line_and_key() {
     ];
     for (text, parts) in table {
         let own = written(folder.path(), "own.yml", text);
-        let said = refusal(&["--config", &own, "check"]);
+        let output = run(&["--config", &own, "check"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}: {said}");
         assert_eq!(said.trim_end().lines().count(), 1, "{text}: {said}");
         for part in parts {
             assert!(said.contains(part), "{text}: {part} is missing in {said}");

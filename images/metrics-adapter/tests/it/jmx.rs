@@ -54,7 +54,8 @@ fn an_attached_jvm_is_read() {
     for jdk in Jdk::all("an_attached_jvm_is_read") {
         let jvm = Launch::without_flags(&jdk).start();
         let pid = i32::try_from(jvm.pid()).unwrap();
-        let target = attach(&Selector::Pid(pid), soon()).unwrap().target().unwrap();
+        let attached = attach(&Selector::Pid(pid), soon()).unwrap();
+        let target = Target::from_url(&attached.url).unwrap();
         every_shape(&mut Session::connect(&target, soon()).unwrap());
     }
 }
@@ -98,14 +99,16 @@ impl Files {
         path
     }
 
-    /// A key that vouches for itself in a store of its own, and a store that trusts it.
+    /// A key that vouches for itself in a store of its own, and a store that trusts it. Kinds are
+    /// `jks`, `p12`, and `old`: PKCS#12 with the ciphers of JDK 8 to 15.
     fn key(&self, jdk: &Jdk, name: &str, kind: &str) -> (String, String) {
         let store = self.path(&format!("{name}.{kind}"));
         let trust = self.path(&format!("{name}-trust.{kind}"));
         let certificate = self.path(&format!("{name}.crt"));
+        let old = if kind == "old" { " -J-Dkeystore.pkcs12.legacy=true" } else { "" };
         let keytool = |args: &str| {
-            let args: Vec<&str> = args.split(' ').collect();
-            jdk.run("keytool", &args);
+            let args = format!("{args}{old}");
+            jdk.run("keytool", &args.split(' ').collect::<Vec<&str>>());
         };
         let pass = "-storepass changeit";
         let kind = if kind == "jks" { "JKS" } else { "PKCS12" };
@@ -201,7 +204,7 @@ fn tls_with_and_without_the_registry() {
 fn clients_show_certificates() {
     let Some(jdk) = Jdk::any("clients_show_certificates") else { return };
     let files = Files::new();
-    let (server, trust_server) = files.key(&jdk, "server", "p12");
+    let (server, trust_server) = files.key(&jdk, "server", "old");
     let (client, trust_client) = files.key(&jdk, "client", "jks");
     let jvm = Launch::new(&jdk)
         .args(&["--port", "0", "--storepass", "changeit"])

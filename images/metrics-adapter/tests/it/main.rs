@@ -5,12 +5,16 @@
 
 mod attach;
 mod cli;
+mod collector;
 mod explain;
+mod flood;
 mod hostile;
 mod jmx;
 mod jvm;
 mod probe;
 mod pulled;
+mod rules;
+mod statsd;
 mod support;
 mod transcripts;
 mod web;

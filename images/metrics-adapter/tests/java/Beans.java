@@ -312,18 +312,15 @@ public final class Beans {
             return listener;
         }
 
-        /**
-         * A listener that was closed while a thread waited in it keeps its port until that thread
-         * has noticed.
-         */
+        /** The kernel keeps a closed listener until the thread that waited in it has left it. */
         private ServerSocket listen(InetAddress address) throws IOException {
-            long end = System.nanoTime() + 10_000_000_000L;
+            long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
             while (true) {
                 try {
                     return new Remembering(port, address);
-                } catch (BindException taken) {
-                    if (port == 0 || System.nanoTime() > end) {
-                        throw taken;
+                } catch (BindException inUse) {
+                    if (System.nanoTime() > deadline) {
+                        throw inUse;
                     }
                     Thread.yield();
                 }

@@ -1,6 +1,6 @@
 //! The recipe `metrics`: what the adapters promise, seen from a real Prometheus.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::docker::{docker, inspect};
 use e2e::http;
 use e2e::metrics::{Memory, Metrics, SEEN_WITHIN, Side, value_of};
@@ -44,12 +44,16 @@ fn a_jvm_that_died_or_froze_is_read_again() {
         recipe.settle()?;
         is_read(recipe)?;
 
-        // The connections stay; nobody answers on them.
+        // The connections stay; nobody answers on them. What was read last is shown meanwhile.
+        const TIMEOUTS: &str = "jmx_scrape_timeout_total";
+        let before = recipe.await_number("timeouts so far", TIMEOUTS, |it| it >= 0.0)?;
         recipe.tell("pause", Side::Shop.app())?;
-        let noticed = recipe.await_number("a scrape that fails", "jmx_scrape_error", |it| it > 0.0);
+        let noticed = recipe.await_number("a scrape in vain", TIMEOUTS, |it| it > before);
+        let shown = recipe.number("up{job=\"shop\"} * on() group_left count(shop_stock)");
         let served = http::get(recipe.probe(Side::Shop)?, "/livez");
         recipe.tell("unpause", Side::Shop.app())?;
         noticed?;
+        ensure!(shown? == Some(3.0), "the last answer is not shown");
         ensure!(served?.status == 200, "the adapter waits for its JVM");
         recipe.settle()?;
         is_read(recipe)
@@ -87,6 +91,7 @@ fn killed_adapters_come_back_and_their_applications_notice_nothing() {
 fn a_flood_of_names_stays_within_the_limits_and_costs_nobody_else() {
     on_a_copy(|recipe| {
         let idle = recipe.memory(Side::Mailer.adapter())?;
+        let unaccounted = recipe.unaccounted()?;
         recipe.flood(FLOOD)?;
         const OVERFLOW: &str = "mailer_opened_total{overflow=\"true\"}";
         wait::until("a series that takes what is too much", SEEN_WITHIN, || {
@@ -107,6 +112,13 @@ fn a_flood_of_names_stays_within_the_limits_and_costs_nobody_else() {
 
         let Memory { bytes, bytes_max } = recipe.memory(Side::Mailer.adapter())?;
         ensure!(bytes < bytes_max / 2, "{bytes} bytes of {bytes_max} after a flood: {idle:?}");
+        // What was too much for the socket is known to the datagram, as soon as another one comes.
+        let mut last = 0;
+        wait::until("an account of every datagram", SEEN_WITHIN, || {
+            last = recipe.unaccounted()?;
+            Ok((last == unaccounted).then_some(()))
+        })
+        .with_context(|| format!("{last} datagrams unaccounted for, {unaccounted} before"))?;
         // Those that were there before go on.
         let before = recipe.await_number("mails", "sum(mailer_sent_total)", |it| it > 0.0)?;
         recipe.await_number("more mails", "sum(mailer_sent_total)", |it| it > before)?;

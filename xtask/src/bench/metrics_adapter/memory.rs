@@ -45,7 +45,7 @@ pub(super) fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     ));
     let mut adapter = Adapter::statsd(bench, "", "")?;
     adapter.await_ready()?;
-    let collectd = Collectd::start(bench)?;
+    let collectd = Collectd::start(bench, false)?;
     pause(SETTLE);
     let at_rest = [usage::resident(adapter.pid())?, usage::resident(collectd.pid())?];
     drop((adapter, collectd));
@@ -82,7 +82,7 @@ fn ours(bench: &Bench, line: fn(usize) -> String) -> Result<f64> {
 }
 
 fn theirs(bench: &Bench, line: fn(usize) -> String) -> Result<f64> {
-    let collectd = Collectd::start(bench)?;
+    let collectd = Collectd::start(bench, false)?;
     blast::say(collectd.statsd, (0..SERIES).map(line))?;
     pause(SETTLE);
     Ok(megabytes(usage::resident(collectd.pid())?))

@@ -90,8 +90,8 @@ impl Adapter {
 // === impl Collectd ===
 
 impl Collectd {
-    /// Starts it and waits until it is bound.
-    pub(super) fn start(bench: &Bench) -> Result<Self> {
+    /// Starts it and waits until it is bound. `counts`: it writes down what it has counted.
+    pub(super) fn start(bench: &Bench, counts: bool) -> Result<Self> {
         let statsd = socket::free_port()?;
         let folder = tempfile::tempdir_in(bench.folder())?.keep();
         let file = folder.join("collectd.conf");
@@ -102,10 +102,12 @@ impl Collectd {
              BaseDir \"{home}\"\nPIDFile \"{home}/pid\"\n\
              PluginDir \"/usr/lib/collectd\"\nTypesDB \"/usr/share/collectd/types.db\"\n\
              LoadPlugin statsd\n<Plugin statsd>\n  Host \"127.0.0.1\"\n  Port \"{statsd}\"\n\
-             TimerPercentile 50.0\n  TimerPercentile 90.0\n  TimerPercentile 99.0\n</Plugin>\n\
-             LoadPlugin csv\n<Plugin csv>\n  DataDir \"{data}\"\n  StoreRates false\n</Plugin>\n",
-            data = data.display()
+             TimerPercentile 50.0\n  TimerPercentile 90.0\n  TimerPercentile 99.0\n</Plugin>\n"
         );
+        // A relative path, as it refuses folders whose name begins with a dot.
+        let csv =
+            "LoadPlugin csv\n<Plugin csv>\n  DataDir \"data\"\n  StoreRates false\n</Plugin>\n";
+        let configuration = configuration + if counts { csv } else { "" };
         std::fs::write(&file, configuration).context("write the configuration of collectd")?;
         let arguments = ["-f".to_owned(), "-C".to_owned(), file.display().to_string()];
         let tested = &bench.layout.tested;

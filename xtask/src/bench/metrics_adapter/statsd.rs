@@ -224,7 +224,7 @@ fn theirs_once(
     lines: usize,
     cell: &mut Cell,
 ) -> Result<()> {
-    let collectd = Collectd::start(bench)?;
+    let collectd = Collectd::start(bench, !load.sum.is_empty())?;
     let read = measured(collectd.pid(), collectd.statsd, batch, lines, cell)? as f64;
     if load.sum.is_empty() {
         return Ok(());

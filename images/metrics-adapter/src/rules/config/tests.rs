@@ -54,7 +54,6 @@ rules:
 naming: jmx_0.20
 jvmMetrics: true
 pruneBeans: true
-openTelemetry: {endpoint: "http://c:4317"}
 "#;
     let config = good(text);
     let address = Address::Registry { host: "::1".into(), port: 7199, bound: "jmxrmi".into() };
@@ -91,10 +90,15 @@ openTelemetry: {endpoint: "http://c:4317"}
     assert_eq!(rule.labels, labels);
     assert_eq!(config.naming, Naming::V0);
     assert!(config.jvm_metrics && config.prune_beans);
-    assert_eq!(config.warnings.len(), 1);
-    assert!(config.warnings[0].contains("line 32: openTelemetry"), "{:?}", config.warnings);
     // Whatever prints a configuration prints no secret.
     assert!(!format!("{config:?}").contains("changed"));
+}
+
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    let warnings = good("x: 1\nopenTelemetry: {endpoint: 'http://c:4317'}").warnings;
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("line 2: openTelemetry"), "{warnings:?}");
 }
 
 #[test]

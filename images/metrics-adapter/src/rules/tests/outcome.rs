@@ -271,3 +271,14 @@ fn a_pattern_that_does_not_compile_is_said_with_its_line() {
     assert_eq!((error.line, error.key.as_deref()), (Some(3), Some("rules[0].pattern")));
     assert_eq!(error.message, "a group is not closed");
 }
+
+#[test]
+fn endless_texts_are_cut() {
+    let text = r"rules: [{pattern: '<>A: (.*)', name: a, value: 1, labels: {l: $1}, help: $1}]";
+    let mut rules = Rules::new(&config(text));
+    let beans = [("d:type=T", vec![("A", self::text(&"\u{e9}".repeat(100_000)))])];
+    let families = scrape(&mut rules, &beans);
+    assert_eq!(families[0].help.len(), 4096);
+    assert_eq!(families[0].samples[0].0.as_str().len(), 4096 + r#"l="""#.len());
+    assert_eq!(rules.counters().cut_texts, 2);
+}

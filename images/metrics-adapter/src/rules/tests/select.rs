@@ -95,3 +95,47 @@ fn what_is_of_no_use_is_not_read_again() {
     assert!(!selection.learn(&name, &pairs));
     assert!(reads(&selection, "a:type=T", "Odd"));
 }
+
+#[test]
+fn beans_that_no_rule_can_name() {
+    let rules = |more: &str| {
+        let text = format!(
+            r"
+pruneBeans: true
+rules:
+- {{pattern: 'kafka.(\w+)<type=(.+), name=(.+)><>Value', name: $1}}
+- {{pattern: 'java.lang<type=(Memory|Threading)>', name: $1}}
+- {{pattern: 'a<type=(?!Secret).*><>Count', name: a}}
+{more}"
+        );
+        config(&text).selection()
+    };
+    let pruned = rules("");
+    for (bean, wanted) in [
+        ("kafka.server:type=X,name=Y", true),
+        ("kafka.server:type=X,name=Y,topic=t", true),
+        ("kafka.server:type=X", false),
+        ("kafka.server:name=Y,type=X", false),
+        ("kafkb:type=X,name=Y", false),
+        // A pattern may begin anywhere: `a<type=` is the end of this.
+        ("kafka:type=X,name=Y", true),
+        ("my.kafka.log:type=X,name=Y", true),
+        ("java.lang:type=Memory", true),
+        ("java.lang:type=MemoryPool", false),
+        ("java.lang:type=Memory,name=x", false),
+        ("a:type=Open", true),
+        // What looks ahead is not reckoned with.
+        ("a:type=Secret", true),
+        ("b:type=Open", false),
+        ("x:n=\"java.lang<type=Memory>\"", true),
+    ] {
+        for _ in 0..2 {
+            assert_eq!(wants(&pruned, bean), wanted, "{bean}");
+        }
+    }
+    // Rules that may name anything let everything be read.
+    for more in ["- {pattern: '<>Count', name: c}", "- {}", "- {pattern: '.*'}"] {
+        assert!(wants(&rules(more), "b:type=Open"), "{more}");
+    }
+    assert!(wants(&rules("- {pattern: '<cache>', cache: true, name: x}"), "b:type=Open"));
+}

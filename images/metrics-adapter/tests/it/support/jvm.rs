@@ -36,6 +36,8 @@ pub(crate) struct Jdk {
 /// How to start the application.
 pub(crate) struct Launch<'a> {
     jdk: &'a Jdk,
+    /// A program that starts the JVM, with its arguments.
+    through: Vec<String>,
     flags: Vec<String>,
     args: Vec<String>,
 }
@@ -148,7 +150,13 @@ impl<'a> Launch<'a> {
 
     /// With no flag at all, as somebody starts it who never heard of JMX.
     pub(crate) fn without_flags(jdk: &'a Jdk) -> Self {
-        Self { jdk, flags: Vec::new(), args: Vec::new() }
+        Self { jdk, through: Vec::new(), flags: Vec::new(), args: Vec::new() }
+    }
+
+    /// Has it started by another program, which ends it when it is killed itself.
+    pub(crate) fn through(mut self, program: &[&str]) -> Self {
+        self.through = program.iter().map(|&it| it.to_owned()).collect();
+        self
     }
 
     /// Flags for the JVM.
@@ -175,9 +183,13 @@ impl<'a> Launch<'a> {
     /// Starts it and waits until it is ready.
     pub(crate) fn start(self) -> Jvm {
         let errors = NamedTempFile::new().unwrap();
-        let mut child = self
-            .jdk
-            .tool("java")
+        let mut java = self.jdk.tool("java");
+        if let [program, args @ ..] = &self.through[..] {
+            let path = java.get_program().to_owned();
+            java = Command::new(program);
+            java.args(args).arg(path);
+        }
+        let mut child = java
             .args(&self.flags)
             .arg("-cp")
             .arg(self.jdk.classes())

@@ -1,0 +1,50 @@
+//! The replacement texts of a rule.
+
+use crate::rules::config::RuleConfig;
+use crate::rules::pattern::Pattern;
+use crate::rules::template::Template;
+
+/// What a rule fills in.
+#[derive(Debug, Default)]
+pub(super) struct Templates {
+    pub(super) name: Option<Template>,
+    pub(super) value: Option<Template>,
+    pub(super) help: Option<Template>,
+    pub(super) labels: Vec<(Template, Template)>,
+    pub(super) uses_groups: bool,
+}
+
+// === impl Templates ===
+
+impl Templates {
+    pub(super) fn new(config: &RuleConfig, pattern: Option<&Pattern>) -> Result<Self, String> {
+        let named = |key: &'static str| move |what: String| format!("{key}: {what}");
+        let parse = |key: &'static str, text: &Option<String>| {
+            let text = text.as_deref();
+            text.map(|text| Template::parse(text, pattern)).transpose().map_err(named(key))
+        };
+        let mut all = Self {
+            name: parse("name", &config.name)?,
+            value: parse("value", &config.value)?,
+            help: parse("help", &config.help)?,
+            labels: Vec::new(),
+            uses_groups: false,
+        };
+        for (name, value) in &config.labels {
+            let pair = (Template::parse(name, pattern), Template::parse(value, pattern));
+            all.labels.push((pair.0.map_err(named("labels"))?, pair.1.map_err(named("labels"))?));
+        }
+        let singles = [&all.name, &all.value, &all.help].into_iter().flatten();
+        let pairs = all.labels.iter().flat_map(|(name, value)| [name, value]);
+        all.uses_groups = singles.chain(pairs).any(Template::uses_groups);
+        Ok(all)
+    }
+}
+
+/// What templates ask of groups that are not there. The original finds out when the rule is hit.
+pub(in crate::rules) fn broken_templates(
+    config: &RuleConfig,
+    pattern: Option<&Pattern>,
+) -> Option<String> {
+    Templates::new(config, pattern).err()
+}
