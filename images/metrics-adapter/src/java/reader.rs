@@ -1,11 +1,13 @@
 //! Bytes to graph. Objects within objects wait in [`Frame`]s on the heap; only what stands inside a
 //! class descriptor is read by recursion, and that has a small bound.
 
+mod pieces;
+
 use std::io::Read;
 
 use super::class::{BLOCK_DATA, EXTERNALIZABLE, SERIALIZABLE, WRITE_METHOD};
 use super::graph::{Class, Content, Graph, Handle, Link, NONE, Node, NodeId, Slot, Span};
-use super::{HEADER, Input, JavaError, Limits, Problem, tag, text};
+use super::{HEADER, Input, JavaError, Limits, Problem, tag};
 
 /// Number of the first handle.
 const FIRST_HANDLE: i32 = 0x7e_0000;
@@ -347,26 +349,6 @@ impl<'a, R: Read> Reader<'a, R> {
         }
     }
 
-    /// A string or a reference to one, where nothing else may stand.
-    pub(super) fn string(&mut self) -> Result<Span, JavaError> {
-        let span = match self.input.u8()? {
-            tag::STRING => self.short_text()?,
-            tag::LONGSTRING => self.long_text()?,
-            tag::REFERENCE => {
-                let handle = self.input.i32()?;
-                if let Some(Handle::Node(node)) = self.handle(handle)
-                    && let Node::Text(span) = self.graph.nodes[node as usize]
-                {
-                    return Ok(span);
-                }
-                return self.fail(Problem::Reference(handle as u32, "a string"));
-            }
-            found => return self.fail(Problem::Unexpected { found, expected: "a string" }),
-        };
-        self.handled(Node::Text(span))?;
-        Ok(span)
-    }
-
     /// The exception that the sender met, in place of whatever was to come.
     fn aborted(&mut self) -> Result<NodeId, JavaError> {
         self.nest()?;
@@ -374,38 +356,6 @@ impl<'a, R: Read> Reader<'a, R> {
         let id = self.object()?;
         let (class, message) = self.graph.throwable(id);
         self.fail(Problem::Aborted { class, message })
-    }
-
-    pub(super) fn short_text(&mut self) -> Result<Span, JavaError> {
-        let count = self.input.u16()?;
-        let from = self.graph.text.len() as u32;
-        let bytes = self.input.short(count)?;
-        if !text::decode(bytes, &mut self.graph.text) {
-            return self.fail(Problem::Structure("a text is not modified UTF-8"));
-        }
-        Ok(Span { from, to: self.graph.text.len() as u32 })
-    }
-
-    fn long_text(&mut self) -> Result<Span, JavaError> {
-        let count = self.input.i64()?;
-        let Some(count) =
-            u64::try_from(count).ok().filter(|count| *count <= self.limits.string_bytes as u64)
-        else {
-            return self.fail(Problem::Limit("bytes of a string"));
-        };
-        let mut bytes = Vec::new();
-        self.input.append(count, &mut bytes)?;
-        let from = self.graph.text.len() as u32;
-        if !text::decode(&bytes, &mut self.graph.text) {
-            return self.fail(Problem::Structure("a text is not modified UTF-8"));
-        }
-        Ok(Span { from, to: self.graph.text.len() as u32 })
-    }
-
-    fn bytes(&mut self, count: u32) -> Result<Span, JavaError> {
-        let from = self.graph.bytes.len() as u32;
-        self.input.append(u64::from(count), &mut self.graph.bytes)?;
-        Ok(Span { from, to: self.graph.bytes.len() as u32 })
     }
 
     /// Appends an item to the node of a frame.
@@ -445,38 +395,5 @@ impl<'a, R: Read> Reader<'a, R> {
         let id = self.new_node(node)?;
         self.graph.handles.push(Handle::Node(id.0));
         Ok(id)
-    }
-
-    /// Counts towards the limit of objects: what is in the arena, as a reset empties the handles.
-    pub(super) fn take_object(&mut self) -> Result<(), JavaError> {
-        if self.graph.nodes.len() + self.graph.classes.len() >= self.limits.handles {
-            return self.fail(Problem::Limit("objects"));
-        }
-        Ok(())
-    }
-
-    pub(super) fn handle(&self, number: i32) -> Option<Handle> {
-        let index = usize::try_from(number.checked_sub(FIRST_HANDLE)?).ok()?;
-        self.graph.handles.get(index).copied()
-    }
-
-    /// Counts towards the limit of elements; slots and links are what is counted.
-    fn take_elements(&mut self, count: usize) -> Result<(), JavaError> {
-        if self.graph.slots.len() + self.graph.links.len() + count > self.limits.elements {
-            return self.fail(Problem::Limit("elements"));
-        }
-        Ok(())
-    }
-
-    pub(super) fn nest(&mut self) -> Result<(), JavaError> {
-        self.nested += 1;
-        if self.nested > NESTED_MAX {
-            return self.fail(Problem::Limit("classes within classes"));
-        }
-        Ok(())
-    }
-
-    pub(super) fn fail<T>(&self, problem: Problem) -> Result<T, JavaError> {
-        Err(self.input.error(problem))
     }
 }

@@ -197,17 +197,12 @@ impl Session {
     /// # Errors
     /// [`SessionError`]; the old connection is gone then, too.
     pub fn reconnect(&mut self, deadline: Instant) -> Result<(), SessionError> {
-        let old = self.lane.object;
-        let told = self.farewell();
+        // An object behind a stream that has failed is left to the two minutes of its server.
+        self.farewell();
         self.lane.broken = true;
         self.more.clear();
         self.lone = false;
         self.lane = login::login(&self.target, deadline)?;
-        if !told {
-            // Over the new stream, so that the server need not keep the old object for its two
-            // minutes. One that has been restarted does not know it.
-            self.lane.close_other(&old)?;
-        }
         Ok(())
     }
 

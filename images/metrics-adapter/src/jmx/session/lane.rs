@@ -83,18 +83,6 @@ impl Lane {
         }
     }
 
-    /// Closes the connection object of a stream that has failed.
-    pub(super) fn close_other(&mut self, object: &ObjectId) -> Result<(), SessionError> {
-        if *object == self.object {
-            return Ok(());
-        }
-        let connection = &mut self.reached.connection;
-        connection.call(object, super::methods::CLOSE);
-        let reply = connection.flush().and_then(|()| connection.reply(&mut self.graph, true));
-        // An exception is an answer, too.
-        reply.map(|_| ()).map_err(|error| self.failed(error))
-    }
-
     /// Sends the goodbye, unless nothing can be sent any more.
     pub(super) fn farewell(&mut self, method: Method, deadline: Instant) -> bool {
         let connection = &mut self.reached.connection;
