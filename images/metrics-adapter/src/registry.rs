@@ -27,7 +27,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,8 +170,9 @@ pub struct Registry {
     free_families: Vec<u32>,
     /// Families in the order of the page.
     names: BTreeMap<Arc<str>, u32>,
-    /// Series with a time to live, by the second in which they are to be looked at.
-    due: BTreeMap<Seconds, Vec<SeriesId>>,
+    /// Places of series with a time to live, by the second in which they are to be looked at; each
+    /// stands here once.
+    due: BTreeSet<(Seconds, u32)>,
     /// Numbers families and series in the order of their making; never repeats.
     serial: u64,
     /// The help that was given last: mostly it is the same for all.
@@ -191,7 +192,7 @@ struct Slot {
     touched: Seconds,
     /// Seconds; 0 for never.
     ttl: u32,
-    /// Key in [`Registry::due`]; 0 when it is not there.
+    /// Second in [`Registry::due`]; 0 when it is not there.
     due: Seconds,
     /// Bytes of the cell, as they were counted.
     bytes: u32,
@@ -229,7 +230,7 @@ impl Registry {
             families: Vec::new(),
             free_families: Vec::new(),
             names: BTreeMap::new(),
-            due: BTreeMap::new(),
+            due: BTreeSet::new(),
             serial: 0,
             help: Arc::default(),
             label_bytes: 0,
@@ -300,6 +301,18 @@ impl Registry {
         true
     }
 
+    /// Says what time to live a series has from now on, in whole seconds as [`whole_seconds`] gives
+    /// them; the one that was asked for last holds. Nothing happens when the series has gone.
+    #[inline]
+    pub fn keep(&mut self, id: SeriesId, ttl: u32) {
+        if let Some(slot) = self.slots.get(id.index as usize)
+            && slot.ttl != ttl
+            && slot.generation == id.generation
+        {
+            self.live_for(id.index, ttl);
+        }
+    }
+
     /// Puts a member into a set. False when the series has gone.
     pub fn insert(&mut self, id: SeriesId, member: &[u8], now: Seconds) -> bool {
         let hash = self.member_hasher.hash_one(member);
@@ -349,6 +362,13 @@ impl Registry {
 const FAMILY_OVERHEAD: usize = 128;
 /// Places in the table and in the family's list, beside a [`Slot`] itself: about.
 const SLOT_OVERHEAD: usize = 16;
+
+/// Whole seconds, rounded up, so that nothing is forgotten early.
+#[must_use]
+pub fn whole_seconds(ttl: Duration) -> u32 {
+    u32::try_from(ttl.as_secs().saturating_add(u64::from(ttl.subsec_nanos() > 0)))
+        .unwrap_or(u32::MAX)
+}
 
 /// Sums end at the largest number, not at infinity, which they would never leave.
 #[inline]

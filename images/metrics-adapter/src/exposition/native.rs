@@ -66,13 +66,13 @@ impl NativeHistogram {
             return;
         }
         if value.abs() <= ZERO_THRESHOLD {
-            self.zero_count += weight;
+            self.zero_count = plus(self.zero_count, weight);
             return;
         }
         let index = index(value.abs(), self.schema);
         let side = if value > 0.0 { &mut self.positive } else { &mut self.negative };
         match side.binary_search_by_key(&index, |(index, _)| *index) {
-            Ok(at) => side[at].1 += weight,
+            Ok(at) => side[at].1 = plus(side[at].1, weight),
             Err(at) => {
                 side.insert(at, (index, weight));
                 while self.positive.len() + self.negative.len() > self.buckets_max
@@ -119,7 +119,8 @@ impl NativeHistogram {
     /// All observations.
     #[must_use]
     pub fn count(&self) -> f64 {
-        self.zero_count + self.positive.iter().chain(&self.negative).map(|(_, n)| n).sum::<f64>()
+        let buckets = self.positive.iter().chain(&self.negative);
+        buckets.fold(self.zero_count, |sum, (_, count)| plus(sum, *count))
     }
 
     /// Bytes on the heap.
@@ -168,6 +169,11 @@ fn index(value: f64, schema: i32) -> i32 {
     }
 }
 
+/// Counts end at the largest number: a page cannot tell infinitely many.
+fn plus(count: f64, more: f64) -> f64 {
+    (count + more).min(f64::MAX)
+}
+
 /// Merges each bucket with an odd index into the one after it.
 fn halve(buckets: &mut Vec<(i32, f64)>) {
     for (index, _) in buckets.iter_mut() {
@@ -176,7 +182,7 @@ fn halve(buckets: &mut Vec<(i32, f64)>) {
     buckets.dedup_by(|from, into| {
         let same = from.0 == into.0;
         if same {
-            into.1 += from.1;
+            into.1 = plus(into.1, from.1);
         }
         same
     });

@@ -32,6 +32,8 @@ pub(super) struct Effect {
     pub(super) target: Target,
     /// Factor of the rule.
     pub(super) scale: f64,
+    /// Time to live that the rule gives its series, in seconds; zero for never.
+    pub(super) ttl: u32,
     /// A rule made the name.
     pub(super) mapped: bool,
     /// It has at least one label.

@@ -14,7 +14,7 @@ use super::cache::{Cache, Effect, Key, Target};
 use super::counters::{CacheCounters, Counters, EventKind};
 use crate::line::{self, Action, Dialects, Reason, Repeat, Sample, Sink, Tag};
 use crate::mapping::{self, Mapping, MetricType, Observer};
-use crate::registry::{Refused, Registry, Seconds, SeriesId, Shape, Spec};
+use crate::registry::{Refused, Registry, Seconds, SeriesId, Shape, Spec, whole_seconds};
 
 mod graphite;
 #[cfg(test)]
@@ -67,6 +67,7 @@ struct Take<'a> {
 struct Taken {
     target: Target,
     scale: f64,
+    ttl: u32,
     mapped: bool,
     tagged: bool,
 }
@@ -202,7 +203,7 @@ impl Core {
         if let Target::Series(id) = effect.target {
             match change {
                 Err(_) => return Replay::Unclear,
-                Ok(change) if change.apply("", registry, id, now) => {}
+                Ok(change) if change.apply("", registry, id, now) => registry.keep(id, effect.ttl),
                 Ok(_) => return Replay::Stale,
             }
         }
@@ -233,6 +234,7 @@ impl Core {
             for change in &self.changes {
                 change.apply("", registry, id, now);
             }
+            registry.keep(id, effect.ttl);
         }
         self.count(effect, self.changes.len() as u64);
         Replay::Done
@@ -272,8 +274,8 @@ impl Core {
         if take.refused || repeat == Repeat::Never {
             return None;
         }
-        let Taken { target, scale, mapped, tagged } = take.taken?;
-        Some(Effect { repeat, target, scale, mapped, tagged })
+        let Taken { target, scale, ttl, mapped, tagged } = take.taken?;
+        Some(Effect { repeat, target, scale, ttl, mapped, tagged })
     }
 }
 
@@ -334,7 +336,7 @@ impl Take<'_> {
         let mapping = self.mapping;
         let found = mapping.find(sample.name, metric_type);
         let settings = found.as_ref().map_or(&mapping.unmapped, |mapped| &mapped.rule.settings);
-        let scale = settings.scale.unwrap_or(1.0);
+        let (scale, ttl) = (settings.scale.unwrap_or(1.0), whole_seconds(settings.ttl));
         let (name, labels, mapped) = match &found {
             None => {
                 self.counters.events_unmapped += 1;
@@ -342,7 +344,7 @@ impl Take<'_> {
             }
             Some(found) if found.rule.action == mapping::Action::Drop => {
                 self.counters.events_dropped += 1;
-                return Some(Taken { target: Target::Dropped, scale, mapped: true, tagged });
+                return Some(Taken { target: Target::Dropped, scale, ttl, mapped: true, tagged });
             }
             Some(found) if found.name.is_empty() => {
                 self.counters.empty_metric_name += 1;
@@ -381,7 +383,7 @@ impl Take<'_> {
         let id = intern(self.counters, self.registry, kind, &spec, self.now)?;
         change.apply(sample.text, self.registry, id, self.now);
         self.counters.events[kind as usize] += 1;
-        Some(Taken { target: Target::Series(id), scale, mapped, tagged })
+        Some(Taken { target: Target::Series(id), scale, ttl, mapped, tagged })
     }
 }
 

@@ -245,15 +245,9 @@ impl Reader {
         let mut locked = ingest.lock();
         locked.core.begin();
         for index in 0..received.count {
-            let (mut datagram, truncated) = room.slab.get(index);
-            bytes += datagram.len();
-            if truncated {
-                // Where a line stops in the middle, its number might be another.
-                counts.truncated.add(1);
-                let whole = memchr::memrchr(b'\n', datagram);
-                datagram = &datagram[..whole.unwrap_or(0)];
-            }
-            locked.take(counts.protocol, datagram);
+            let (lines, read) = room.slab.get(index);
+            bytes += read;
+            locked.take(counts.protocol, lines);
         }
         drop(locked);
         if !self.relay.is_empty() && counts.protocol == Protocol::Statsd {
@@ -263,6 +257,7 @@ impl Reader {
         }
         counts.packets.add(received.count as u64);
         counts.bytes.add(bytes as u64);
+        counts.truncated.add(received.truncated);
         if received.count == BATCH { Turn::More } else { Turn::Empty }
     }
 

@@ -18,8 +18,8 @@ const STRIDE: usize = 65_536 + 1_536;
 /// Room for a batch. Most of its pages are never touched, and so cost address space only.
 pub(super) struct Slab {
     room: Vec<u8>,
-    /// Bytes of each datagram of the last batch, and whether there were more.
-    read: [(usize, bool); BATCH],
+    /// Bytes of each datagram of the last batch, and those of its whole lines.
+    read: [(usize, usize); BATCH],
     headers: MultiHeaders<()>,
 }
 
@@ -28,6 +28,8 @@ pub(super) struct Slab {
 pub(super) struct Received {
     /// Datagrams, for [`Slab::get`]. Less than [`BATCH`] when there are no more.
     pub(super) count: usize,
+    /// Those of them that were longer than what can be read.
+    pub(super) truncated: u64,
     /// Datagrams that the socket has lost since it was made, as known when the last of these came.
     pub(super) drops: Option<u32>,
 }
@@ -38,7 +40,7 @@ impl Slab {
     pub(super) fn new() -> Self {
         Self {
             room: vec![0; STRIDE * BATCH],
-            read: [(0, false); BATCH],
+            read: [(0, 0); BATCH],
             headers: MultiHeaders::preallocate(BATCH, None),
         }
     }
@@ -57,11 +59,12 @@ impl Slab {
             let room = rooms.next().expect("the slab has a place for each of a batch");
             [IoSliceMut::new(&mut room[..DATAGRAM_BYTES_MAX])]
         });
+        let mut cut = [false; BATCH];
         let messages = recvmmsg(fd, headers, &mut slices, MsgFlags::MSG_DONTWAIT, None)?;
-        let mut received = Received { count: 0, drops: None };
+        let mut received = Received { count: 0, truncated: 0, drops: None };
         for message in messages {
-            let truncated = message.flags.contains(MsgFlags::MSG_TRUNC);
-            self.read[received.count] = (message.bytes, truncated);
+            cut[received.count] = message.flags.contains(MsgFlags::MSG_TRUNC);
+            self.read[received.count] = (message.bytes, message.bytes);
             received.count += 1;
             if !ask_drops {
                 continue;
@@ -72,13 +75,20 @@ impl Slab {
                 }
             }
         }
+        for index in (0..received.count).filter(|index| cut[*index]) {
+            let (bytes, whole) = &mut self.read[index];
+            // Where a line stops in the middle, its number might be another.
+            *whole = memchr::memrchr(b'\n', &self.room[index * STRIDE..][..*bytes]).unwrap_or(0);
+            received.truncated += 1;
+        }
         Ok(received)
     }
 
-    /// A datagram of the last batch, and whether its end is missing.
+    /// The lines of a datagram of the last batch, without the one that was cut, and the bytes that
+    /// were read of it.
     #[inline]
-    pub(super) fn get(&self, index: usize) -> (&[u8], bool) {
-        let (bytes, truncated) = self.read[index];
-        (&self.room[index * STRIDE..][..bytes], truncated)
+    pub(super) fn get(&self, index: usize) -> (&[u8], usize) {
+        let (bytes, whole) = self.read[index];
+        (&self.room[index * STRIDE..][..whole], bytes)
     }
 }

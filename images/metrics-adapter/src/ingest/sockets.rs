@@ -252,8 +252,23 @@ fn bind(address: &str, kind: Type) -> anyhow::Result<Socket> {
             .or_else(|_| bind_to(SocketAddr::from(([0_u8; 4], port)), kind))
             .map_err(Into::into);
     }
-    let mut addresses = (host, port).to_socket_addrs()?;
-    Ok(bind_to(addresses.next().context("the name has no address")?, kind)?)
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    bind_first(addresses, kind)
+}
+
+/// Binds the first address that can be had, of IPv4 before IPv6: where a name has both, senders
+/// that know only one of them know the former, and the originals take that.
+fn bind_first(mut addresses: Vec<SocketAddr>, kind: Type) -> anyhow::Result<Socket> {
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let mut refused = None;
+    for address in addresses {
+        match bind_to(address, kind) {
+            Ok(socket) => return Ok(socket),
+            // What is wrong with the one that is preferred says most.
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.map_or_else(|| anyhow::anyhow!("the name has no address"), Into::into))
 }
 
 fn bind_to(address: SocketAddr, kind: Type) -> std::io::Result<Socket> {

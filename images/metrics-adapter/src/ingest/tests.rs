@@ -158,7 +158,11 @@ fn the_longest_datagram_is_taken_whole() {
 fn a_unix_datagram_that_is_too_long_loses_its_cut_line_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("statsd.sock");
-    let ingest = Ingest::bind(IngestConfig { unixgram: Some(path.clone()), ..config() }).unwrap();
+    // Nobody connects to it, so that what is passed on waits.
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relay = vec![format!("tcp://{}", target.local_addr().unwrap())];
+    let config = IngestConfig { unixgram: Some(path.clone()), relay, ..config() };
+    let ingest = Ingest::bind(config).unwrap();
     // The cut falls between the digits of a number.
     let mut datagram = b"first:1|c\n".repeat(6552);
     datagram.extend_from_slice(b"padding:123456789|c\n");
@@ -168,6 +172,8 @@ fn a_unix_datagram_that_is_too_long_loses_its_cut_line_only() {
     let counters = finish(&ingest);
     assert_eq!(page(&ingest), ["first 6552", "next 1"]);
     assert_eq!((counters.listeners[0].truncated, counters.listeners[0].packets), (1, 2));
+    assert_eq!(counters.listeners[0].bytes, 65_535 + 8);
+    assert_eq!(counters.relays[0].lines, 6553, "a cut line is not passed on");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! last looked at; so the cost is one look per series and time to live, and none without.
 
 use super::cell::Cell;
-use super::{Registry, Seconds, SeriesId};
+use super::{Registry, Seconds};
 
 impl Registry {
     /// Forgets what nobody has touched for its time to live; to be called about once a second.
@@ -11,23 +11,17 @@ impl Registry {
     /// than a second after it might.
     pub fn sweep(&mut self, now: Seconds) {
         let mut families = Vec::new();
-        while let Some(entry) = self.due.first_entry()
-            && *entry.key() <= now
+        while let Some(&(due, index)) = self.due.first()
+            && due <= now
         {
-            let (due, ids) = entry.remove_entry();
-            for id in ids {
-                let slot = &self.slots[id.index as usize];
-                if slot.generation != id.generation || slot.due != due {
-                    continue;
-                }
-                let family = slot.family;
-                if slot.ttl > 0 && slot.goes() <= now {
-                    self.remove(id.index);
-                    self.counters.expired += 1;
-                    families.push(family);
-                } else {
-                    self.watch(id);
-                }
+            let slot = &self.slots[index as usize];
+            if slot.ttl > 0 && slot.goes() <= now {
+                families.push(slot.family);
+                self.remove(index);
+                self.counters.expired += 1;
+            } else {
+                // Later than now, or not any more.
+                self.watch(index);
             }
         }
         families.sort_unstable();
@@ -38,12 +32,24 @@ impl Registry {
     }
 
     /// Notes when a series is to be looked at next.
-    pub(super) fn watch(&mut self, id: SeriesId) {
-        let slot = &mut self.slots[id.index as usize];
-        slot.due = 0;
-        if slot.ttl > 0 {
-            slot.due = slot.goes();
-            self.due.entry(slot.due).or_default().push(id);
+    pub(super) fn watch(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        let goes = if slot.ttl > 0 { slot.goes() } else { 0 };
+        let due = std::mem::replace(&mut slot.due, goes);
+        self.due.remove(&(due, index));
+        if goes > 0 {
+            self.due.insert((goes, index));
+        }
+    }
+
+    /// Gives a series another time to live. When it is to be looked at before that is over anyway,
+    /// it is seen then.
+    #[cold]
+    pub(super) fn live_for(&mut self, index: u32, ttl: u32) {
+        let slot = &mut self.slots[index as usize];
+        slot.ttl = ttl;
+        if ttl > 0 && (slot.due == 0 || slot.goes() < slot.due) {
+            self.watch(index);
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cell::{Cell, Options, Stored};
 use super::render::{self, Tally};
-use super::{Family, Overflow, Refused, Registry, Seconds, SeriesId, Slot, Spec};
+use super::{Family, Overflow, Refused, Registry, Seconds, SeriesId, Slot, Spec, whole_seconds};
 
 /// Labels of the series that takes what a limit keeps out.
 const OVERFLOW: &str = "overflow=\"true\"";
@@ -106,10 +106,9 @@ impl Registry {
         let slot = &mut self.slots[index as usize];
         slot.touched = now;
         let id = SeriesId { index, generation: slot.generation };
-        let ttl = seconds(ttl);
+        let ttl = whole_seconds(ttl);
         if slot.ttl != ttl {
-            slot.ttl = ttl;
-            self.watch(id);
+            self.live_for(index, ttl);
         }
         id
     }
@@ -150,7 +149,7 @@ impl Registry {
             generation: 0,
             family,
             touched: now,
-            ttl: seconds(spec.ttl),
+            ttl: whole_seconds(spec.ttl),
             due: 0,
             bytes: 0,
             serial: self.serial,
@@ -183,7 +182,7 @@ impl Registry {
         });
         self.recount(index);
         let id = SeriesId { index, generation: self.slots[index as usize].generation };
-        self.watch(id);
+        self.watch(index);
         id
     }
 
@@ -202,18 +201,14 @@ impl Registry {
         slot.labels = Box::default();
         slot.cell = Cell::Free;
         slot.bytes = 0;
-        slot.due = 0;
+        let due = std::mem::take(&mut slot.due);
         slot.ttl = 0;
-        slot.generation = slot.generation.wrapping_add(1);
+        let generation = slot.generation.wrapping_add(1);
+        slot.generation = generation;
+        self.due.remove(&(due, index));
         // A place whose generations are used up is given up: an old id might come back to life.
-        if slot.generation != 0 {
+        if generation != 0 {
             self.free.push(index);
         }
     }
-}
-
-/// Whole seconds, rounded up, so that nothing is forgotten early.
-fn seconds(ttl: Duration) -> u32 {
-    u32::try_from(ttl.as_secs().saturating_add(u64::from(ttl.subsec_nanos() > 0)))
-        .unwrap_or(u32::MAX)
 }

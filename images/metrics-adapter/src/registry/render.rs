@@ -12,7 +12,9 @@ pub(super) struct Tally {
     pub(super) cut: u64,
 }
 
-/// Renders labels for a series of a kind into `text`, which is emptied first.
+/// Renders labels for a series of a kind into `text`, which is emptied first. A label without a
+/// value is left out: to a reader of the page it is the same as none, and a series with it would be
+/// the one without it a second time.
 pub(super) fn render(
     text: &mut String,
     labels: &[(&str, &str)],
@@ -23,6 +25,7 @@ pub(super) fn render(
     let plain = |(name, value): &(&str, &str)| {
         is_name(name, false)
             && !is_reserved(name, stored)
+            && !value.is_empty()
             && name.len().max(value.len()) <= bytes_max
     };
     if labels.iter().all(plain) && labels.is_sorted_by(|one, next| one.0 < next.0) {
@@ -46,6 +49,7 @@ pub(super) fn render(
         }
         same
     });
+    sorted.retain(|(_, value)| !value.is_empty());
     let renamed: Vec<(usize, String)> = sorted
         .iter()
         .enumerate()

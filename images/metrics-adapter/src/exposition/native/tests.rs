@@ -62,6 +62,21 @@ fn what_is_near_zero_is_zero_and_what_is_not_finite_is_nothing() {
 }
 
 #[test]
+fn counts_end_at_the_largest_number() {
+    // One that may have one bucket, so that buckets are merged too.
+    for buckets_max in [0, 1] {
+        let mut native = NativeHistogram::new(1.1, buckets_max).unwrap();
+        for value in [0.0, 0.0, 1.0, 1.0, 1.5, -1.0, -1.0] {
+            native.observe(value, 1e308);
+        }
+        let buckets = native.positive().iter().chain(native.negative());
+        let counts: Vec<f64> = buckets.map(|(_, count)| *count).collect();
+        assert!(counts.iter().chain([&native.zero_count()]).all(|it| it.is_finite()), "{counts:?}");
+        assert_eq!(native.count(), f64::MAX);
+    }
+}
+
+#[test]
 fn spans_fill_small_gaps_and_tell_large_ones() {
     let mut spans = Spans::default();
     type Case<'a> = (&'a [i32], &'a [(i32, u32)], usize);

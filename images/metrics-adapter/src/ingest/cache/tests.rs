@@ -8,7 +8,7 @@ use crate::registry::SeriesId;
 
 fn effect(index: u32) -> Effect {
     let target = Target::Series(SeriesId { index, generation: 0 });
-    Effect { repeat: Repeat::Gauge, target, scale: 1.0, mapped: false, tagged: false }
+    Effect { repeat: Repeat::Gauge, target, scale: 1.0, ttl: 0, mapped: false, tagged: false }
 }
 
 fn get(cache: &mut Cache, name: &str, rest: &str) -> Option<u32> {

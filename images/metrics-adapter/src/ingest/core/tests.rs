@@ -145,6 +145,32 @@ fn a_series_that_has_gone_starts_anew() {
 }
 
 #[test]
+fn the_time_to_live_does_not_depend_on_what_is_remembered() {
+    let text = "mappings:\n- {match: 'short.*', name: same, ttl: 2s}\n\
+                - {match: 'long.*', name: same, ttl: 100s}\n- {match: 'ever.*', name: same}\n";
+    let mapping = Arc::new(Mapping::parse(text).unwrap());
+    // The lines, in their order, and how long the series lives after them.
+    let table = [
+        ("short.x:1|c\nlong.x:1|c\nshort.x:1|c", Some(2)),
+        ("long.x:1|c\nshort.x:1|c\nlong.x:1|c", Some(100)),
+        ("ever.x:1|c\nshort.x:1|c\never.x:1|c", None),
+        ("short.x:1|c\never.x:1|c\nshort.x:1:1|c", Some(2)),
+    ];
+    for (lines, lives) in table {
+        for cache_size in [0, 10] {
+            let mut core = Core::new(DIALECTS, Arc::clone(&mapping), cache_size);
+            let mut registry = Registry::new(LIMITS);
+            core.datagram(&mut registry, lines.as_bytes(), 1);
+            for (after, there) in [(2, true), (3, lives != Some(2)), (101, lives.is_none())] {
+                let now = 1 + after + u32::from(after == 101);
+                core.sweep(&mut registry, now);
+                assert_eq!(!samples(&registry, now).is_empty(), there, "{lines} {cache_size}");
+            }
+        }
+    }
+}
+
+#[test]
 fn room_that_was_made_is_used() {
     // The overflow series takes a place of its own.
     let limits = Limits { family_series_max: 2, ..LIMITS };

@@ -33,22 +33,22 @@ pub(super) type Answer = io::Result<Vec<SocketAddr>>;
 // === impl Address ===
 
 impl Address {
+    /// Without a host it is this one, as where Go connects to such an address.
     pub(super) fn parse(target: &str) -> anyhow::Result<Self> {
         let (scheme, rest) = target.split_once("://").unwrap_or(("udp", target));
+        let here = if rest.starts_with(':') { "127.0.0.1" } else { "" };
         let address = match scheme {
-            "udp" => Self::Udp(rest.to_owned()),
-            "tcp" => Self::Tcp(rest.to_owned()),
+            "udp" => Self::Udp(format!("{here}{rest}")),
+            "tcp" => Self::Tcp(format!("{here}{rest}")),
             "unix" if rest.starts_with('/') => return Ok(Self::Unix(PathBuf::from(rest))),
             _ => anyhow::bail!(
                 "relay target {target}: expected udp://host:port, tcp://host:port, \
                  unix:///path or host:port"
             ),
         };
-        let port = rest.rsplit_once(':').and_then(|(host, port)| {
-            let port: u16 = port.parse().ok()?;
-            (!host.is_empty() && port != 0).then_some(port)
-        });
-        port.with_context(|| format!("relay target {target}: expected host:port"))?;
+        let port = rest.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        port.filter(|port: &u16| *port != 0)
+            .with_context(|| format!("relay target {target}: expected host:port"))?;
         Ok(address)
     }
 }

@@ -6,6 +6,9 @@ fn targets_are_named_by_scheme() {
     let good = [
         ("udp://host:8125", Address::Udp("host:8125".to_owned())),
         ("host:8125", Address::Udp("host:8125".to_owned())),
+        (":8125", Address::Udp("127.0.0.1:8125".to_owned())),
+        ("udp://:8125", Address::Udp("127.0.0.1:8125".to_owned())),
+        ("tcp://:8125", Address::Tcp("127.0.0.1:8125".to_owned())),
         ("[::1]:8125", Address::Udp("[::1]:8125".to_owned())),
         ("tcp://10.0.0.1:8125", Address::Tcp("10.0.0.1:8125".to_owned())),
         ("unix:///run/statsd", Address::Unix("/run/statsd".into())),
@@ -13,8 +16,17 @@ fn targets_are_named_by_scheme() {
     for (target, expected) in good {
         assert_eq!(Address::parse(target).unwrap(), expected, "{target}");
     }
-    let bad =
-        ["", "host", "host:", ":8125", "host:0", "host:70000", "http://host:80", "unix://relative"];
+    let bad = [
+        "",
+        "host",
+        "host:",
+        ":",
+        ":0",
+        "host:0",
+        "host:70000",
+        "http://host:80",
+        "unix://relative",
+    ];
     for target in bad {
         let error = Address::parse(target).unwrap_err().to_string();
         assert!(error.contains("relay target"), "{target}: {error}");

@@ -3,7 +3,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 
 use super::super::counters::Protocol;
-use super::{Connections, Datagrams, drops_of, read_kernel_drops, unwrapped};
+use socket2::Type;
+
+use super::{Connections, Datagrams, bind_first, drops_of, read_kernel_drops, unwrapped};
 
 /// As the kernel writes it: columns, and rows of other sockets.
 const TABLE: &str =
@@ -79,6 +81,23 @@ fn without_a_host_both_families_arrive() {
     let mut byte = [0];
     let flags = nix::sys::socket::MsgFlags::MSG_DONTWAIT;
     assert_eq!(nix::sys::socket::recv(listener.fd(), &mut byte, flags), Ok(1));
+}
+
+#[test]
+fn of_many_addresses_the_first_of_ipv4_that_can_be_had_is_bound() {
+    // The last is of a network that nobody has.
+    let [six, four, foreign] =
+        ["[::1]:0", "127.0.0.1:0", "192.0.2.1:0"].map(|text| text.parse::<SocketAddr>().unwrap());
+    for kind in [Type::DGRAM, Type::STREAM] {
+        for addresses in [vec![six, four], vec![four, six], vec![foreign, four], vec![four]] {
+            let socket = bind_first(addresses.clone(), kind).unwrap();
+            let bound = socket.local_addr().unwrap().as_socket().unwrap();
+            assert_eq!(bound.ip(), four.ip(), "{addresses:?}");
+        }
+        let error = bind_first(vec![foreign], kind).unwrap_err();
+        assert!(format!("{error:#}").contains("address"), "{error:#}");
+        assert!(bind_first(Vec::new(), kind).is_err());
+    }
 }
 
 #[test]

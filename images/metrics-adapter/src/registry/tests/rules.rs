@@ -80,7 +80,7 @@ fn labels_are_sorted_reserved_ones_renamed_and_the_last_of_two_wins() {
     let long = "x".repeat(199) + "éé";
     let cut = format!("a=\"{}\"", &long[..199]);
     type Case<'a> = (Shape<'a>, &'a [(&'a str, &'a str)], &'a str, u64);
-    let table: [Case<'_>; 12] = [
+    let table: [Case<'_>; 16] = [
         (counter, &[("b", "1"), ("a", "2")], "a=\"2\",b=\"1\"", 0),
         (counter, &[("a", "1"), ("a", "2")], "a=\"2\"", 0),
         (counter, &[("b", "1"), ("a", "2"), ("b", "3")], "a=\"2\",b=\"3\"", 0),
@@ -96,6 +96,10 @@ fn labels_are_sorted_reserved_ones_renamed_and_the_last_of_two_wins() {
             1,
         ),
         (counter, &[("9 é", "1"), ("", "2"), ("b", "3")], "_=\"2\",_9__=\"1\",b=\"3\"", 0),
+        (counter, &[("a", "1"), ("b", "")], "a=\"1\"", 0),
+        (counter, &[("b", ""), ("a", "1")], "a=\"1\"", 0),
+        (counter, &[("a", "1"), ("b", "2"), ("b", "")], "a=\"1\"", 0),
+        (histogram, &[("a", "1"), ("le", "")], "a=\"1\"", 0),
         (counter, &[("a", &long)], &cut, 0),
         (counter, &[("a", "\"\\\n")], "a=\"\\\"\\\\\\n\"", 0),
     ];
@@ -108,6 +112,15 @@ fn labels_are_sorted_reserved_ones_renamed_and_the_last_of_two_wins() {
         assert_eq!(registry.counters().renamed_labels, renamed, "{labels:?}");
         assert_eq!(registry.counters().cut, u64::from(expected == cut));
     }
+}
+
+#[test]
+fn a_label_without_a_value_is_none() {
+    let mut registry = Registry::new(LIMITS);
+    let plain = registry.intern(&spec("m", Shape::Counter, &[]), 0).unwrap();
+    let empty = registry.intern(&spec("m", Shape::Counter, &[("code", "")]), 0).unwrap();
+    assert_eq!(plain, empty);
+    assert_eq!(samples(&registry, 0), ["m 0"]);
 }
 
 #[test]
@@ -219,6 +232,28 @@ fn the_time_to_live_that_was_asked_for_last_holds() {
     assert!(!registry.is_live(id));
     registry.sweep(3_000);
     assert_eq!(registry.counters().expired, 1);
+    assert!(registry.due.is_empty());
+}
+
+#[test]
+fn a_time_to_live_that_changes_all_the_time_takes_no_memory() {
+    let mut registry = Registry::new(LIMITS);
+    let with = |ttl| Spec { ttl: Duration::from_secs(ttl), ..spec("a", Shape::Gauge, &[]) };
+    let id = registry.intern(&with(5), 0).unwrap();
+    for now in 0..100 {
+        for ttl in [1_000, 5, 0, 3, 500] {
+            assert_eq!(registry.intern(&with(ttl), now), Ok(id));
+            assert!(registry.due.len() <= 1, "{:?}", registry.due);
+        }
+        registry.sweep(now);
+    }
+    registry.keep(id, 7);
+    registry.sweep(106);
+    assert!(registry.is_live(id) && registry.due.len() == 1);
+    registry.sweep(107);
+    assert!(!registry.is_live(id) && registry.due.is_empty());
+    // Of one that has gone.
+    registry.keep(id, 9);
     assert!(registry.due.is_empty());
 }
 
