@@ -90,7 +90,7 @@ fn two_million_lines_are_kept_or_counted_as_dropped() {
 
 #[test]
 fn drops_are_exact_when_nobody_reads_for_a_while() {
-    let adapter = Adapter::statsd(&[]);
+    let adapter = Adapter::statsd(&["--statsd.read-buffer=65536"]);
     let flood = Flood::new(&adapter);
     flood.send(100);
     settled(&adapter, 100);
