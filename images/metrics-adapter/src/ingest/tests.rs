@@ -1,6 +1,8 @@
 //! The reader over real sockets. Most tests send first, ask for the end, and then let the reader
 //! run: it takes what the kernel holds, so that nothing has to be waited for.
 
+mod turns;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
@@ -37,7 +39,7 @@ pub(super) fn samples(registry: &Registry, now: Seconds) -> Vec<String> {
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
-fn config() -> IngestConfig {
+pub(super) fn config() -> IngestConfig {
     IngestConfig {
         udp: Vec::new(),
         tcp: Vec::new(),
