@@ -29,6 +29,7 @@ impl Registry {
         for family in families {
             self.tidy(family);
         }
+        self.weigh();
     }
 
     /// Notes when a series is to be looked at next.
@@ -60,6 +61,7 @@ impl Registry {
         family.members.retain(|member| !matches!(slots[*member as usize].cell, Cell::Free));
         if family.members.is_empty() {
             self.names.remove(&family.name);
+            self.name_bytes -= family.bytes;
             families[index as usize] = None;
             self.free_families.push(index);
         }
