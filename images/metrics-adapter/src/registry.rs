@@ -184,6 +184,8 @@ pub struct Registry {
     /// Places of series with a time to live, by the second in which they are to be looked at; each
     /// stands here once.
     due: BTreeSet<(Seconds, u32)>,
+    /// A series has had a time to live; before that none is compared.
+    has_ttl: bool,
     /// Numbers families and series in the order of their making; never repeats.
     serial: u64,
     /// The help that was given last: mostly it is the same for all.
@@ -250,6 +252,7 @@ impl Registry {
             free_families: Vec::new(),
             names: BTreeMap::new(),
             due: BTreeSet::new(),
+            has_ttl: false,
             serial: 0,
             help: Arc::default(),
             label_bytes: 0,
@@ -326,10 +329,12 @@ impl Registry {
     }
 
     /// Says what time to live a series has from now on, in whole seconds as [`whole_seconds`] gives
-    /// them; the one that was asked for last holds. Nothing happens when the series has gone.
+    /// them and as some series has had it when it was interned; the one that was asked for last holds.
+    /// Nothing happens when the series has gone.
     #[inline]
     pub fn keep(&mut self, id: SeriesId, ttl: u32) {
-        if let Some(slot) = self.slots.get(id.index as usize)
+        if self.has_ttl
+            && let Some(slot) = self.slots.get(id.index as usize)
             && slot.ttl != ttl
             && slot.generation == id.generation
         {

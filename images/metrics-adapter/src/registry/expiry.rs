@@ -49,6 +49,7 @@ impl Registry {
     pub(super) fn live_for(&mut self, index: u32, ttl: u32) {
         let slot = &mut self.slots[index as usize];
         slot.ttl = ttl;
+        self.has_ttl |= ttl > 0;
         if ttl > 0 && (slot.due == 0 || slot.goes() < slot.due) {
             self.watch(index);
         }

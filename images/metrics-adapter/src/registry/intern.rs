@@ -193,6 +193,7 @@ impl Registry {
         self.reserved_bytes += self.slots[index as usize].cell.reserved();
         self.recount(index);
         let id = SeriesId { index, generation: self.slots[index as usize].generation };
+        self.has_ttl |= spec.ttl > Duration::ZERO;
         self.watch(index);
         id
     }
