@@ -21,6 +21,7 @@ const DIALECTS: Dialects =
 const LIMITS: Limits = Limits {
     family_series_max: 10_000,
     series_max: 100_000,
+    bytes_max: 1 << 30,
     label_bytes_max: 1024,
     overflow: Overflow::Fold,
 };

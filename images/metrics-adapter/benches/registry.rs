@@ -18,6 +18,7 @@ fn empty() -> Registry {
     Registry::new(Limits {
         family_series_max: SERIES,
         series_max: 2 * SERIES,
+        bytes_max: 1 << 30,
         label_bytes_max: 1_024,
         overflow: Overflow::Fold,
     })

@@ -183,6 +183,7 @@ impl Args {
         Limits {
             family_series_max: size(self.family_series_max),
             series_max: size(self.series_max),
+            bytes_max: size(self.series_bytes_max),
             label_bytes_max: size(self.label_bytes_max),
             overflow: match self.overflow {
                 args::OverflowArg::Fold => Overflow::Fold,

@@ -41,6 +41,9 @@ use reader::Reader;
 
 /// Longest wait for the end of the reader, which takes two seconds at most.
 const JOIN_MAX: Duration = Duration::from_secs(3);
+/// Bytes of lines taken before who waits for a lock has its turn: some milliseconds at most, when
+/// every line is short and new.
+const HOLD_BYTES: usize = 32 << 10;
 
 /// What to listen on, and how to understand it.
 #[derive(Debug)]
@@ -100,7 +103,16 @@ enum Phase {
     Ended,
 }
 
-/// Core and registry, for a batch.
+/// Core and registry, locked when the first line comes, and given up in between.
+struct Hold<'a> {
+    ingest: &'a Ingest,
+    beat: &'a dyn Fn(),
+    locked: Option<Locked<'a>>,
+    /// Bytes that may be taken before the locks are given up.
+    left: usize,
+}
+
+/// Core and registry.
 struct Locked<'a> {
     core: MutexGuard<'a, Core>,
     registry: MutexGuard<'a, Registry>,
@@ -212,7 +224,14 @@ impl Ingest {
         self.stopping.load(Ordering::Acquire)
     }
 
+    /// For lines that may be many; calls `beat` now and then.
+    fn hold<'a>(&'a self, beat: &'a dyn Fn()) -> Hold<'a> {
+        Hold { ingest: self, beat, locked: None, left: HOLD_BYTES }
+    }
+
     fn lock(&self) -> Locked<'_> {
+        #[cfg(test)]
+        HELD.set(true);
         // What a panicking holder left is counted wrongly at worst.
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         Locked { core: self.core(), registry, now: self.now() }
@@ -254,6 +273,67 @@ impl Network for Ingest {
             errors: relay.errors,
         });
         listeners.chain(relays).collect()
+    }
+}
+
+// === impl Hold ===
+
+impl<'a> Hold<'a> {
+    /// Counts a batch.
+    fn begin(&mut self) {
+        self.locked().core.begin();
+    }
+
+    /// Takes whole lines.
+    #[inline]
+    fn take(&mut self, protocol: Protocol, lines: &[u8]) {
+        let mut rest = lines;
+        loop {
+            let (lines, later) = cut(rest, self.left);
+            self.locked().take(protocol, lines);
+            self.left = self.left.saturating_sub(lines.len());
+            if self.left == 0 {
+                self.release();
+            }
+            if later.is_empty() {
+                return;
+            }
+            rest = later;
+        }
+    }
+
+    /// Lets others have their turn.
+    #[cold]
+    fn release(&mut self) {
+        self.locked = None;
+        self.left = HOLD_BYTES;
+        (self.beat)();
+    }
+
+    #[inline]
+    fn locked(&mut self) -> &mut Locked<'a> {
+        self.locked.get_or_insert_with(|| self.ingest.lock())
+    }
+}
+
+/// Cuts after the first line that ends at `bytes` or later.
+#[inline]
+fn cut(lines: &[u8], bytes: usize) -> (&[u8], &[u8]) {
+    if lines.len() <= bytes {
+        return (lines, &[]);
+    }
+    let end = memchr::memchr(b'\n', &lines[bytes..]);
+    lines.split_at(end.map_or(lines.len(), |end| bytes + end + 1))
+}
+
+// Whether this thread has the locks: whoever does what may take long asks in tests.
+#[cfg(test)]
+thread_local!(static HELD: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+
+#[cfg(test)]
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        HELD.set(false);
     }
 }
 

@@ -7,12 +7,16 @@
 //!
 //! A page never becomes invalid by what was pushed. A name keeps its kind for as long as it has
 //! series, and nothing else may have the names that a summary or histogram implies; labels that the
-//! format reserves are renamed. Memory is bounded: series by [`Limits`], each by its kind (a summary
-//! keeps what its error allows, a native histogram 4,096 buckets, a set 4 KiB), label text by
-//! 1 KiB for each series that may be. Past a limit a family's series `overflow="true"` takes what
-//! comes; these come on top of the limit, at most one per family. A family that does not exist yet
-//! has none: what would have made it is refused, because numbers of unrelated names added up mean
-//! nothing.
+//! format reserves are renamed. Memory is bounded: series by [`Limits`], in number and in bytes, each
+//! by its kind (a summary keeps what its error allows, a native histogram 4,096 buckets, a set
+//! 4 KiB), label text by 1 KiB for each series that may be. Past a limit a family's series
+//! `overflow="true"` takes what comes; these come on top of the limit, at most one per family (and of
+//! bytes at most an eighth). A family that does not exist yet has none: what would have made it is
+//! refused, because numbers of unrelated names added up mean nothing.
+//!
+//! Past the limit of bytes summaries and native histograms go on in the memory they have: sums and
+//! counts stay exact, quantiles and buckets become coarser. What each needs for that is set aside
+//! when it is made, so that the limit holds whatever comes.
 
 mod cell;
 mod distinct;
@@ -110,6 +114,8 @@ pub struct Limits {
     pub family_series_max: usize,
     /// Most series in all; only overflow series are made beyond.
     pub series_max: usize,
+    /// Most bytes of everything, as [`Counters::bytes_reserved`] counts them.
+    pub bytes_max: usize,
     /// Most bytes of one label value or metric name; longer ones are cut.
     pub label_bytes_max: usize,
     /// Past a limit: one series `overflow="true"` per family takes what comes, or nothing does.
@@ -153,6 +159,11 @@ pub struct Counters {
     pub cut: u64,
     /// Bytes held, about.
     pub bytes: u64,
+    /// Bytes held or set aside, about: that is what [`Limits::bytes_max`] bounds.
+    pub bytes_reserved: u64,
+    /// Observations for which a summary or native histogram became coarser, because there was no
+    /// memory for it to grow.
+    pub coarsened: u64,
 }
 
 /// All pushed series.
@@ -173,12 +184,20 @@ pub struct Registry {
     /// Places of series with a time to live, by the second in which they are to be looked at; each
     /// stands here once.
     due: BTreeSet<(Seconds, u32)>,
+    /// A series has had a time to live; before that none is compared.
+    has_ttl: bool,
     /// Numbers families and series in the order of their making; never repeats.
     serial: u64,
     /// The help that was given last: mostly it is the same for all.
     help: Arc<str>,
     label_bytes: usize,
     cell_bytes: usize,
+    /// The same, each cell with at least what is set aside for it.
+    reserved_bytes: usize,
+    /// Names of families, and their help where it is not that of the family before.
+    name_bytes: usize,
+    /// The limit of bytes is met: nothing grows.
+    full: bool,
     counters: Counters,
     /// Label text being rendered.
     text: String,
@@ -212,6 +231,8 @@ struct Family {
     members: Vec<u32>,
     /// What the last series was made with, to share it.
     options: Options,
+    /// Bytes of its texts, as they were counted.
+    bytes: usize,
 }
 
 // === impl Registry ===
@@ -231,10 +252,14 @@ impl Registry {
             free_families: Vec::new(),
             names: BTreeMap::new(),
             due: BTreeSet::new(),
+            has_ttl: false,
             serial: 0,
             help: Arc::default(),
             label_bytes: 0,
             cell_bytes: 0,
+            reserved_bytes: 0,
+            name_bytes: 0,
+            full: false,
             counters: Counters::default(),
             text: String::new(),
         }
@@ -286,26 +311,30 @@ impl Registry {
     /// gone.
     #[inline]
     pub fn observe(&mut self, id: SeriesId, value: f64, weight: f64, now: Seconds) -> bool {
+        let grow = !self.full;
         let Some(slot) = self.touch(id, now) else { return false };
         if !value.is_finite() || !(f64::MIN_POSITIVE..f64::INFINITY).contains(&weight) {
             return true;
         }
         let grown = match &mut slot.cell {
-            Cell::Summary(summary) => summary.observe(value, weight, now),
-            Cell::Histogram(histogram) => histogram.observe(value, weight),
+            Cell::Summary(summary) => summary.observe(value, weight, now, grow),
+            Cell::Histogram(histogram) => histogram.observe(value, weight, grow),
             _ => false,
         };
         if grown {
+            self.counters.coarsened += u64::from(!grow);
             self.recount(id.index);
         }
         true
     }
 
     /// Says what time to live a series has from now on, in whole seconds as [`whole_seconds`] gives
-    /// them; the one that was asked for last holds. Nothing happens when the series has gone.
+    /// them and as some series has had it when it was interned; the one that was asked for last holds.
+    /// Nothing happens when the series has gone.
     #[inline]
     pub fn keep(&mut self, id: SeriesId, ttl: u32) {
-        if let Some(slot) = self.slots.get(id.index as usize)
+        if self.has_ttl
+            && let Some(slot) = self.slots.get(id.index as usize)
             && slot.ttl != ttl
             && slot.generation == id.generation
         {
@@ -328,10 +357,27 @@ impl Registry {
     /// What it has counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let families = self.names.len() * (size_of::<Family>() + FAMILY_OVERHEAD);
-        let series = self.slots.capacity() * (size_of::<Slot>() + SLOT_OVERHEAD);
-        let bytes = families + series + self.label_bytes + self.cell_bytes;
-        Counters { families: self.names.len() as u64, bytes: bytes as u64, ..self.counters }
+        Counters {
+            families: self.names.len() as u64,
+            bytes: (self.bytes() + self.cell_bytes) as u64,
+            bytes_reserved: (self.bytes() + self.reserved_bytes) as u64,
+            ..self.counters
+        }
+    }
+
+    /// Bytes of everything but cells.
+    fn bytes(&self) -> usize {
+        self.names.len() * FAMILY_BYTES
+            + self.name_bytes
+            + self.slots.capacity() * (size_of::<Slot>() + SLOT_OVERHEAD)
+            + self.label_bytes
+            + self.due.len() * DUE_BYTES
+    }
+
+    /// Whether so many bytes more are allowed, when it may be `beyond` the limit.
+    fn has_room(&self, bytes: usize, beyond: usize) -> bool {
+        let limit = self.limits.bytes_max.saturating_add(beyond);
+        self.bytes() + self.reserved_bytes + bytes <= limit
     }
 
     #[inline]
@@ -349,8 +395,16 @@ impl Registry {
     fn recount(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         let bytes = u32::try_from(slot.cell.bytes()).unwrap_or(u32::MAX);
-        self.cell_bytes = self.cell_bytes + bytes as usize - slot.bytes as usize;
+        let (before, now, reserved) = (slot.bytes as usize, bytes as usize, slot.cell.reserved());
+        self.cell_bytes = self.cell_bytes + now - before;
+        self.reserved_bytes = self.reserved_bytes + now.max(reserved) - before.max(reserved);
         slot.bytes = bytes;
+        self.weigh();
+    }
+
+    /// Sees whether the limit of bytes is met.
+    fn weigh(&mut self) {
+        self.full = !self.has_room(1, 0);
     }
 
     fn family(&self, index: u32) -> &Family {
@@ -358,8 +412,10 @@ impl Registry {
     }
 }
 
-/// Names, places in two trees and lists, beside a [`Family`] itself: about.
-const FAMILY_OVERHEAD: usize = 128;
+/// A family, with its places in a tree and lists: about.
+const FAMILY_BYTES: usize = size_of::<Family>() + 128;
+/// A place among those that are due: about.
+const DUE_BYTES: usize = 16;
 /// Places in the table and in the family's list, beside a [`Slot`] itself: about.
 const SLOT_OVERHEAD: usize = 16;
 

@@ -48,6 +48,10 @@ pub struct Args {
     #[arg(long, value_name = "COUNT", default_value_t = 100_000,
           value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub family_series_max: u64,
+    /// Most bytes of pushed series; past it there are no new ones, and quantiles become coarser
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20,
+          value_parser = clap::value_parser!(u64).range(1 << 20..=1 << 40))]
+    pub series_bytes_max: u64,
     /// Longest label value or metric name of what is pushed; longer ones are cut
     #[arg(long, value_name = "BYTES", default_value_t = 1024,
           value_parser = clap::value_parser!(u64).range(16..=65_536))]

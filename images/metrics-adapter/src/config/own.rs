@@ -14,9 +14,10 @@ use super::{Args, Config, Mode, is_listen};
 /// Keys of the file that are no flags.
 const SECTIONS: [&str; 5] = ["inputs", "limits", "modules", "targets", "web"];
 /// Flags that may stand under `limits`.
-const LIMITS: [&str; 10] = [
+const LIMITS: [&str; 11] = [
     "series-max",
     "family-series-max",
+    "series-bytes-max",
     "label-bytes-max",
     "overflow",
     "connections-max",

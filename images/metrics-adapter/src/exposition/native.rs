@@ -12,6 +12,10 @@ const SCHEMA_MAX: i32 = 8;
 const SCHEMA_MIN: i32 = -4;
 /// Buckets of a histogram that was given no limit of its own.
 const BUCKETS_MAX: usize = 4_096;
+/// Buckets that one may have that must not grow, where its resolution can be halved.
+const BUCKETS_LEAST: usize = 16;
+/// Buckets of one side in the coarsest resolution, which spans all numbers.
+const BUCKETS_COARSEST: usize = 72;
 
 /// Upper bounds of the buckets of the finest schema between one half (without) and one (within);
 /// every coarser schema has some of them.
@@ -42,6 +46,9 @@ pub(super) struct Spans {
 // === impl NativeHistogram ===
 
 impl NativeHistogram {
+    /// Bytes on the heap that one may have that must not grow.
+    pub(crate) const BYTES_LEAST: usize = 2 * BUCKETS_COARSEST * size_of::<(i32, f64)>();
+
     /// An empty histogram whose buckets grow by at most `factor` each; `None` when that is not more
     /// than one. With more than `buckets_max` of them its resolution is halved; 0 stands for 4,096.
     #[must_use]
@@ -62,6 +69,22 @@ impl NativeHistogram {
 
     /// Observes a value `weight` times; one that is not finite is none.
     pub fn observe(&mut self, value: f64, weight: f64) {
+        self.observe_in(value, weight, self.buckets_max);
+    }
+
+    /// The same in the memory that it has, or [`Self::BYTES_LEAST`] where that is more; for that its
+    /// resolution is halved.
+    pub(crate) fn observe_within(&mut self, value: f64, weight: f64) {
+        let capacity = self.positive.capacity() + self.negative.capacity();
+        let buckets_max = capacity.max(BUCKETS_LEAST);
+        self.observe_in(value, weight, buckets_max.min(self.buckets_max));
+        if self.positive.capacity() + self.negative.capacity() > buckets_max {
+            self.positive.shrink_to_fit();
+            self.negative.shrink_to_fit();
+        }
+    }
+
+    fn observe_in(&mut self, value: f64, weight: f64, buckets_max: usize) {
         if !value.is_finite() {
             return;
         }
@@ -75,7 +98,7 @@ impl NativeHistogram {
             Ok(at) => side[at].1 = plus(side[at].1, weight),
             Err(at) => {
                 side.insert(at, (index, weight));
-                while self.positive.len() + self.negative.len() > self.buckets_max
+                while self.positive.len() + self.negative.len() > buckets_max
                     && self.schema > SCHEMA_MIN
                 {
                     self.schema -= 1;

@@ -163,6 +163,10 @@ pub struct ListenerCounters {
     pub open: u64,
     /// Connections closed at once because there are too many.
     pub connections_refused: u64,
+    /// Connections closed because they were idle and others found no place.
+    pub connections_idle: u64,
+    /// Connections closed here in the middle of a line or with bytes unread, which are lost.
+    pub connections_cut: u64,
     /// Connections that ended with an error, and failures to take one.
     pub connection_errors: u64,
     /// Connections closed because a line did not end.

@@ -34,4 +34,10 @@ impl<T> Fair<T> {
         drop(turn);
         value
     }
+
+    /// Whether nobody has the value.
+    #[cfg(test)]
+    pub(super) fn is_free(&self) -> bool {
+        self.value.try_lock().is_ok()
+    }
 }

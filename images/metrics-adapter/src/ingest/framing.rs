@@ -65,6 +65,11 @@ impl Framing {
         Ok(())
     }
 
+    /// Whether a line has begun and not ended.
+    pub(super) fn is_partial(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     /// The stream has ended: what is left is a line too.
     pub(super) fn finish(self, take: impl FnOnce(&[u8])) {
         if !self.partial.is_empty() {

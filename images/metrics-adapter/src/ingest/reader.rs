@@ -14,7 +14,7 @@ use super::counters::{Protocol, Transport};
 use super::receive::{BATCH, Slab};
 use super::relay::Relay;
 use super::sockets::{self, Connections, Counts, Datagrams};
-use super::streams::{Streams, Turn};
+use super::streams::{Streams, TURN_BYTES, Turn};
 use super::{Ingest, IngestConfig};
 
 /// Time between two looks at what expires, waits or has been lost.
@@ -30,6 +30,8 @@ const PAUSE_SHARE: u64 = 8;
 /// ... at a rate that loopback hardly gives: a datagram a microsecond, of a packet's overhead in
 /// the kernel.
 const PAUSE_BYTES_PER_MICROSECOND: u64 = 1300;
+/// Batches of one socket in a turn, where streams are read too.
+const BATCHES: usize = 16;
 /// Ticks between two log lines about datagrams that were lost.
 const DROPS_LOG_TICKS: u32 = 10;
 
@@ -48,7 +50,8 @@ pub(super) struct Reader {
     datagrams: Vec<Datagrams>,
     streams: Streams,
     relay: Relay,
-    /// What may have something to read, in the order of the turns.
+    /// Sockets of datagrams, and listeners, that may have something to read, in the order of their
+    /// turns.
     ready: VecDeque<Token>,
 }
 
@@ -159,11 +162,11 @@ impl Reader {
                 self.tick(ingest);
                 drops.look(&self.datagrams);
             }
-            let idle = if self.ready.is_empty() { next_tick - now } else { Duration::ZERO };
+            let idle = if self.is_idle() { next_tick - now } else { Duration::ZERO };
             self.wait(&mut events, idle)?;
             let is_busy = now.elapsed() < pause;
-            self.turn(ingest, &mut room);
-            if is_busy && self.ready.is_empty() {
+            self.turn(ingest, &mut room, beat);
+            if is_busy && self.is_idle() {
                 std::thread::park_timeout(pause);
             }
         }
@@ -198,7 +201,7 @@ impl Reader {
     fn note(&mut self, event: &Event) {
         match event.token() {
             WAKER => self.relay.woken(),
-            token @ Token(CONNECTIONS..) => self.streams.queue(token, &mut self.ready),
+            token @ Token(CONNECTIONS..) => self.streams.queue(token),
             token @ Token(RELAYS..) => self.relay.ready(token),
             // There are few, and the queue has one place for each.
             token if !self.ready.contains(&token) => self.ready.push_back(token),
@@ -206,27 +209,56 @@ impl Reader {
         }
     }
 
-    /// Gives everything that is ready one turn.
-    fn turn(&mut self, ingest: &Ingest, room: &mut Room) {
+    /// Nothing is known to be there to read.
+    fn is_idle(&self) -> bool {
+        self.ready.is_empty() && !self.streams.are_ready()
+    }
+
+    /// Gives every socket of datagrams that is ready a turn, and all streams together one.
+    fn turn(&mut self, ingest: &Ingest, room: &mut Room, beat: &dyn Fn()) {
         for _ in 0..self.ready.len() {
-            let Some(token) = self.ready.pop_front() else { return };
-            let turn = match token.0 {
-                CONNECTIONS.. => self.streams.read(token, ingest, &mut self.relay),
-                token if token <= self.datagrams.len() => {
-                    self.read_datagrams(ingest, room, token - 1)
-                }
-                token => {
-                    let index = token - 1 - self.datagrams.len();
-                    self.streams.accept(index, self.poll.registry(), &mut self.ready)
-                }
+            let Some(token) = self.ready.pop_front() else { break };
+            let index = token.0 - WAKER.0 - 1;
+            let turn = match index.checked_sub(self.datagrams.len()) {
+                None => self.read_datagrams(ingest, room, index, beat),
+                Some(index) => self.streams.accept(index, self.poll.registry()),
             };
             if turn == Turn::More {
                 self.ready.push_back(token);
             }
         }
+        self.streams.turn(ingest, &mut self.relay, beat);
+        self.relay.turn();
     }
 
-    fn read_datagrams(&mut self, ingest: &Ingest, room: &mut Room, index: usize) -> Turn {
+    /// Datagrams cannot wait, so where there are streams too, which can, they have much of the time.
+    fn read_datagrams(
+        &mut self,
+        ingest: &Ingest,
+        room: &mut Room,
+        index: usize,
+        beat: &dyn Fn(),
+    ) -> Turn {
+        let batches = if self.streams.are_ready() { BATCHES } else { 1 };
+        let before = self.datagrams[index].counts.bytes.get();
+        for _ in 0..batches {
+            if self.read_batch(ingest, room, index, beat) == Turn::Empty {
+                return Turn::Empty;
+            }
+            if self.datagrams[index].counts.bytes.get() - before > TURN_BYTES as u64 {
+                break;
+            }
+        }
+        Turn::More
+    }
+
+    fn read_batch(
+        &mut self,
+        ingest: &Ingest,
+        room: &mut Room,
+        index: usize,
+        beat: &dyn Fn(),
+    ) -> Turn {
         let Datagrams { counts, .. } = &self.datagrams[index];
         let ask_drops = std::mem::take(&mut room.ask_drops[index]);
         let received = match room.slab.receive(self.datagrams[index].fd(), ask_drops) {
@@ -242,14 +274,14 @@ impl Reader {
             counts.saw_drops(drops);
         }
         let mut bytes = 0;
-        let mut locked = ingest.lock();
-        locked.core.begin();
+        let mut hold = ingest.hold(beat);
+        hold.begin();
         for index in 0..received.count {
             let (lines, read) = room.slab.get(index);
             bytes += read;
-            locked.take(counts.protocol, lines);
+            hold.take(counts.protocol, lines);
         }
-        drop(locked);
+        drop(hold);
         if !self.relay.is_empty() && counts.protocol == Protocol::Statsd {
             for index in 0..received.count {
                 self.relay.lines(room.slab.get(index).0);
@@ -265,6 +297,7 @@ impl Reader {
     fn tick(&mut self, ingest: &Ingest) {
         ingest.lock().sweep();
         self.relay.tick();
+        self.streams.tick();
         // One that could not take a connection for want of descriptors hears of it no more.
         for index in 0..self.streams.listeners.len() {
             let token = Token(WAKER.0 + 1 + self.datagrams.len() + index);
@@ -285,12 +318,12 @@ impl Reader {
         let until = Instant::now() + DRAIN;
         self.ready.clear();
         self.ready.extend((1..=self.datagrams.len() + self.streams.listeners.len()).map(Token));
-        self.streams.queue_all(&mut self.ready);
-        while !self.ready.is_empty() && Instant::now() < until {
+        self.streams.queue_all();
+        while !self.is_idle() && Instant::now() < until {
             beat();
-            self.turn(ingest, room);
+            self.turn(ingest, room, beat);
         }
-        self.streams.close_all(ingest, &mut self.relay);
+        self.streams.close_all();
         sockets::read_kernel_drops(self.datagrams.iter().map(|socket| &*socket.counts));
         self.relay.flush();
         let until = Instant::now() + DRAIN;

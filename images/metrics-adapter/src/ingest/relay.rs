@@ -76,6 +76,8 @@ impl Relay {
 
     /// Takes bytes of whole lines.
     pub(super) fn lines(&mut self, bytes: &[u8]) {
+        #[cfg(test)]
+        assert!(!super::HELD.get(), "sending while others wait for the locks");
         let links = &mut self.links;
         for line in bytes.split(|&byte| byte == b'\n') {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -106,6 +108,11 @@ impl Relay {
         self.packer.flush(|packet, lines| {
             links.iter_mut().for_each(|link| link.send(packet, lines));
         });
+    }
+
+    /// Goes on with what was left for others to have their turn.
+    pub(super) fn turn(&mut self) {
+        self.links.iter_mut().filter(|link| link.is_unread()).for_each(Link::ready);
     }
 
     /// Something happened to the socket with this token.

@@ -37,6 +37,8 @@ pub(super) struct Counts {
     pub(super) connections: Meter,
     pub(super) open: Meter,
     pub(super) connections_refused: Meter,
+    pub(super) connections_idle: Meter,
+    pub(super) connections_cut: Meter,
     pub(super) connection_errors: Meter,
     pub(super) long_lines: Meter,
 }
@@ -87,6 +89,8 @@ impl Counts {
             connections: Meter::default(),
             open: Meter::default(),
             connections_refused: Meter::default(),
+            connections_idle: Meter::default(),
+            connections_cut: Meter::default(),
             connection_errors: Meter::default(),
             long_lines: Meter::default(),
         })
@@ -114,6 +118,8 @@ impl Counts {
             connections: self.connections.get(),
             open: self.open.get(),
             connections_refused: self.connections_refused.get(),
+            connections_idle: self.connections_idle.get(),
+            connections_cut: self.connections_cut.get(),
             connection_errors: self.connection_errors.get(),
             long_lines: self.long_lines.get(),
         }

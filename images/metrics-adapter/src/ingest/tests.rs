@@ -1,6 +1,8 @@
 //! The reader over real sockets. Most tests send first, ask for the end, and then let the reader
 //! run: it takes what the kernel holds, so that nothing has to be waited for.
 
+mod turns;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
@@ -24,6 +26,7 @@ pub(super) const DIALECTS: Dialects =
 pub(super) const LIMITS: Limits = Limits {
     family_series_max: 10_000,
     series_max: 100_000,
+    bytes_max: 1 << 30,
     label_bytes_max: 1024,
     overflow: Overflow::Fold,
 };
@@ -37,7 +40,7 @@ pub(super) fn samples(registry: &Registry, now: Seconds) -> Vec<String> {
     text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
-fn config() -> IngestConfig {
+pub(super) fn config() -> IngestConfig {
     IngestConfig {
         udp: Vec::new(),
         tcp: Vec::new(),

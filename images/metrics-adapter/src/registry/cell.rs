@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::distinct::Distinct;
+use super::distinct::{self, Distinct};
 use super::histogram::{self, Histogram};
 use super::summary::{self, Summary};
 use super::{HistogramOptions, Shape, SummaryOptions};
@@ -76,6 +76,26 @@ impl Cell {
             Self::Summary(summary) => size_of::<Summary>() + summary.bytes(),
             Self::Histogram(histogram) => size_of::<Histogram>() + histogram.bytes(),
             Self::Set(set) => size_of::<Distinct>() + set.bytes(),
+        }
+    }
+
+    /// Bytes on the heap that it may always have, whatever the limit says.
+    pub(super) fn reserved(&self) -> usize {
+        match self {
+            Self::Free | Self::Counter(_) | Self::Gauge(_) => 0,
+            Self::Summary(summary) => size_of::<Summary>() + summary.reserved(),
+            Self::Histogram(histogram) => size_of::<Histogram>() + histogram.reserved(),
+            Self::Set(_) => size_of::<Distinct>() + distinct::BYTES_MAX,
+        }
+    }
+
+    /// The same of one that is to be.
+    pub(super) fn reserved_for(shape: Shape<'_>) -> usize {
+        match shape {
+            Shape::Counter | Shape::Gauge => 0,
+            Shape::Summary(options) => size_of::<Summary>() + summary::reserved(options),
+            Shape::Histogram(options) => size_of::<Histogram>() + histogram::reserved(options),
+            Shape::Set => size_of::<Distinct>() + distinct::BYTES_MAX,
         }
     }
 

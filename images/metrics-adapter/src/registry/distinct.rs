@@ -12,6 +12,8 @@ mod tests;
 const WINDOW_SECONDS: Seconds = 60;
 /// Members that are counted exactly.
 const EXACT_MAX: usize = 256;
+/// Bytes of a set, at most: those of the table that counts exactly.
+pub(super) const BYTES_MAX: usize = 4_640;
 /// Bits of a hash that choose a register.
 const PRECISION: u32 = 12;
 const REGISTERS: usize = 1 << PRECISION;

@@ -29,6 +29,7 @@ impl Registry {
         for family in families {
             self.tidy(family);
         }
+        self.weigh();
     }
 
     /// Notes when a series is to be looked at next.
@@ -48,6 +49,7 @@ impl Registry {
     pub(super) fn live_for(&mut self, index: u32, ttl: u32) {
         let slot = &mut self.slots[index as usize];
         slot.ttl = ttl;
+        self.has_ttl |= ttl > 0;
         if ttl > 0 && (slot.due == 0 || slot.goes() < slot.due) {
             self.watch(index);
         }
@@ -60,6 +62,7 @@ impl Registry {
         family.members.retain(|member| !matches!(slots[*member as usize].cell, Cell::Free));
         if family.members.is_empty() {
             self.names.remove(&family.name);
+            self.name_bytes -= family.bytes;
             families[index as usize] = None;
             self.free_families.push(index);
         }

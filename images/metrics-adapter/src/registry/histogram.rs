@@ -27,8 +27,13 @@ pub(super) fn checked(given: &HistogramOptions) -> HistogramOptions {
     options
 }
 
-// === impl Histogram ===
+/// Bytes that one with these options may always have.
+pub(super) fn reserved(options: &HistogramOptions) -> usize {
+    let native = if options.native_bucket_factor > 1.0 { NativeHistogram::BYTES_LEAST } else { 0 };
+    (options.buckets.len() + 1) * size_of::<f64>() + native
+}
 
+// === impl Histogram ===
 impl Histogram {
     /// An empty one.
     pub(super) fn new(options: Arc<HistogramOptions>) -> Self {
@@ -40,15 +45,24 @@ impl Histogram {
         }
     }
 
-    /// Observes a finite value; true when the size may have changed.
-    pub(super) fn observe(&mut self, value: f64, weight: f64) -> bool {
+    /// Observes a finite value; true when the size may have changed, or would have but for `grow`.
+    pub(super) fn observe(&mut self, value: f64, weight: f64, grow: bool) -> bool {
         let at = self.options.buckets.partition_point(|bound| *bound < value);
         self.counts[at] = plus(self.counts[at], weight);
         self.sum = plus(self.sum, value * weight);
         let Some(native) = &mut self.native else { return false };
-        let before = native.bytes();
-        native.observe(value, weight);
-        native.bytes() != before
+        let before = (native.bytes(), native.schema());
+        if grow {
+            native.observe(value, weight);
+        } else {
+            native.observe_within(value, weight);
+        }
+        (native.bytes(), native.schema()) != before
+    }
+
+    /// Bytes that it may always have.
+    pub(super) fn reserved(&self) -> usize {
+        reserved(&self.options)
     }
 
     pub(super) fn bounds(&self) -> &[f64] {

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use super::cell::{Cell, Options, Stored};
 use super::render::{self, Tally};
-use super::{Family, Overflow, Refused, Registry, Seconds, SeriesId, Slot, Spec, whole_seconds};
+use super::{
+    FAMILY_BYTES, Family, Overflow, Refused, Registry, Seconds, SeriesId, Slot, Spec, whole_seconds,
+};
 
 /// Labels of the series that takes what a limit keeps out.
 const OVERFLOW: &str = "overflow=\"true\"";
 /// Bytes of label text for each series that may be.
 const LABEL_BYTES_PER_SERIES: usize = 1_024;
+/// What is beside a shared text.
+const TEXT_OVERHEAD: usize = 16;
 
 impl Registry {
     /// Finds or makes a series.
@@ -61,21 +65,23 @@ impl Registry {
         let full = members >= self.limits.family_series_max
             || self.counters.series.iter().sum::<u64>() >= self.limits.series_max as u64
             || self.label_bytes + text.len()
-                > self.limits.series_max.saturating_mul(LABEL_BYTES_PER_SERIES);
+                > self.limits.series_max.saturating_mul(LABEL_BYTES_PER_SERIES)
+            || !self.has_room(cost(spec, text, family.is_none()), 0);
         if !full {
             let family = family.unwrap_or_else(|| self.make_family(spec, stored));
             return Ok(self.make(family, text, spec, now));
         }
-        match family {
-            Some(family) if self.limits.overflow == Overflow::Fold => {
-                self.counters.overflowed += 1;
-                Ok(match self.find(family, OVERFLOW) {
-                    Some(index) => self.revive(index, spec.ttl, now),
-                    None => self.make(family, OVERFLOW, spec, now),
-                })
+        let fold = self.limits.overflow == Overflow::Fold;
+        let family = family.filter(|_| fold).ok_or(Refused::Limit)?;
+        let id = match self.find(family, OVERFLOW) {
+            Some(index) => self.revive(index, spec.ttl, now),
+            None if self.has_room(cost(spec, OVERFLOW, false), self.limits.bytes_max / 8) => {
+                self.make(family, OVERFLOW, spec, now)
             }
-            _ => Err(Refused::Limit),
-        }
+            None => return Err(Refused::Limit),
+        };
+        self.counters.overflowed += 1;
+        Ok(id)
     }
 
     /// Whether a family that is to be would share a name with one that is: with the lines of a
@@ -114,9 +120,12 @@ impl Registry {
     }
 
     fn make_family(&mut self, spec: &Spec<'_>, stored: Stored) -> u32 {
+        let mut bytes = spec.name.len() + TEXT_OVERHEAD;
         if *self.help != *spec.help {
             self.help = spec.help.into();
+            bytes += spec.help.len() + TEXT_OVERHEAD;
         }
+        self.name_bytes += bytes;
         let name: Arc<str> = spec.name.into();
         self.serial += 1;
         let family = Box::new(Family {
@@ -126,6 +135,7 @@ impl Registry {
             stored,
             members: Vec::new(),
             options: Options::None,
+            bytes,
         });
         let index = match self.free_families.pop() {
             Some(index) => {
@@ -180,8 +190,10 @@ impl Registry {
             let slot = &slots[*index as usize];
             hasher.hash_one((slot.family, &*slot.labels))
         });
+        self.reserved_bytes += self.slots[index as usize].cell.reserved();
         self.recount(index);
         let id = SeriesId { index, generation: self.slots[index as usize].generation };
+        self.has_ttl |= spec.ttl > Duration::ZERO;
         self.watch(index);
         id
     }
@@ -198,6 +210,7 @@ impl Registry {
         let slot = &mut self.slots[index as usize];
         self.label_bytes -= slot.labels.len();
         self.cell_bytes -= slot.bytes as usize;
+        self.reserved_bytes -= slot.cell.reserved().max(slot.bytes as usize);
         slot.labels = Box::default();
         slot.cell = Cell::Free;
         slot.bytes = 0;
@@ -210,5 +223,14 @@ impl Registry {
         if generation != 0 {
             self.free.push(index);
         }
+    }
+}
+
+/// Bytes that a series takes or has set aside, with its family where that is new: about.
+fn cost(spec: &Spec<'_>, text: &str, is_new: bool) -> usize {
+    let series = Cell::reserved_for(spec.shape) + text.len();
+    match is_new {
+        true => series + FAMILY_BYTES + spec.name.len() + spec.help.len() + 2 * TEXT_OVERHEAD,
+        false => series,
     }
 }

@@ -8,7 +8,7 @@
 mod tests;
 
 /// Past so many tuples errors grow instead: an error of zero would keep every value.
-const TUPLES_MAX: usize = 4_096;
+pub(super) const TUPLES_MAX: usize = 4_096;
 
 /// A sample of what came.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +29,14 @@ struct Tuple {
 // === impl Stream ===
 
 impl Stream {
-    /// Takes values with their weights, sorted by value.
-    pub(super) fn merge(&mut self, batch: &[(f64, f64)], targets: &[(f64, f64)]) {
+    /// Takes values with their weights, sorted by value. Keeps `tuples_max` at most, two or more,
+    /// whatever that does to errors.
+    pub(super) fn merge(
+        &mut self,
+        batch: &[(f64, f64)],
+        targets: &[(f64, f64)],
+        tuples_max: usize,
+    ) {
         // Room for the batch is needed only until it is compressed.
         let more: usize = batch.iter().map(|(_, weight)| 1 + usize::from(*weight > 1.0)).sum();
         let mut from = self.tuples.len();
@@ -54,13 +60,20 @@ impl Stream {
             }
             to -= 1;
             self.tuples[to] = Tuple { value, width: weight.min(1.0), delta };
-            self.total += weight;
+            self.total = (self.total + weight).min(f64::MAX);
         }
         self.compress(targets, 0.0);
-        if self.tuples.len() > TUPLES_MAX {
-            self.compress(targets, 4.0 * self.total / TUPLES_MAX as f64);
+        let mut least = 4.0 * (self.total / tuples_max as f64);
+        while self.tuples.len() > tuples_max && least < f64::INFINITY {
+            self.compress(targets, least);
+            least *= 2.0;
         }
-        self.tuples.shrink_to(self.tuples.len() + self.tuples.len() / 8);
+        // Weights near the largest number are not told apart; the ends are kept.
+        if let Some(more @ 1..) = self.tuples.len().checked_sub(tuples_max) {
+            self.tuples.drain(1..=more);
+        }
+        let room = self.tuples.len() + self.tuples.len() / 8;
+        self.tuples.shrink_to(room.min(tuples_max));
     }
 
     /// The value whose rank is surest to be near that of a quantile; NaN when there is none.
@@ -96,6 +109,11 @@ impl Stream {
         self.tuples.clear();
         self.tuples.extend_from_slice(&other.tuples);
         self.total = other.total;
+    }
+
+    /// Bytes on the heap of so many tuples.
+    pub(super) const fn bytes_of(tuples: usize) -> usize {
+        tuples * size_of::<Tuple>()
     }
 
     /// Bytes on the heap.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::quantiles::Stream;
+use super::quantiles::{Stream, TUPLES_MAX};
 use super::{Seconds, SummaryOptions, plus};
 
 #[cfg(test)]
@@ -18,6 +18,9 @@ const BUF_CAP: u32 = 500;
 /// Bounds of memory, whatever options say.
 const AGE_BUCKETS_MAX: u32 = 60;
 const BUF_CAP_MAX: u32 = 10_000;
+/// Observations in the buffer, and tuples of each stream, that one may have that must not grow.
+const BUFFER_LEAST: usize = 16;
+const TUPLES_LEAST: usize = 16;
 
 /// What a summary keeps.
 #[derive(Debug)]
@@ -60,8 +63,24 @@ pub(super) fn checked(given: &SummaryOptions) -> SummaryOptions {
     }
 }
 
-// === impl Summary ===
+/// Bytes that one with these options may always have.
+pub(super) fn reserved(options: &SummaryOptions) -> usize {
+    if options.quantiles.is_empty() {
+        return 0;
+    }
+    let parts = match options.age_buckets {
+        0 => AGE_BUCKETS,
+        given => given.min(AGE_BUCKETS_MAX),
+    };
+    fixed(parts as usize) + parts as usize * Stream::bytes_of(TUPLES_LEAST)
+}
 
+/// Bytes of the smallest buffer and of streams without their tuples.
+fn fixed(parts: usize) -> usize {
+    BUFFER_LEAST * size_of::<(f64, f64)>() + parts * size_of::<Stream>()
+}
+
+// === impl Summary ===
 impl Summary {
     /// An empty one; `options` are [`checked`].
     pub(super) fn new(options: Arc<SummaryOptions>, now: Seconds) -> Self {
@@ -70,19 +89,25 @@ impl Summary {
         Self { options, sum: 0.0, count: 0.0, buffer, streams, head: 0, head_ends }
     }
 
-    /// Observes a finite value; true when the size may have changed.
-    pub(super) fn observe(&mut self, value: f64, weight: f64, now: Seconds) -> bool {
+    /// Observes a finite value; true when the size may have changed, or would have but for `grow`.
+    pub(super) fn observe(&mut self, value: f64, weight: f64, now: Seconds, grow: bool) -> bool {
         self.sum = plus(self.sum, value * weight);
         self.count = plus(self.count, weight);
         if self.options.quantiles.is_empty() {
             return false;
         }
-        let turned = self.turn(now);
+        let turned = self.turn(now, grow);
         let grown = self.buffer.len() == self.buffer.capacity();
+        if grown && !grow {
+            match BUFFER_LEAST.checked_sub(self.buffer.len()) {
+                Some(more @ 1..) => self.buffer.reserve_exact(more),
+                _ => self.flush(false),
+            }
+        }
         self.buffer.push((value, weight));
         let full = self.buffer.len() >= self.options.buf_cap as usize;
         if full {
-            self.flush();
+            self.flush(grow);
         }
         turned || grown || full
     }
@@ -111,12 +136,17 @@ impl Summary {
             if !self.buffer.is_empty() {
                 buffer.clone_from(&self.buffer);
                 sort(buffer);
-                stream.merge(buffer, targets);
+                stream.merge(buffer, targets, TUPLES_MAX);
             }
         }
         quantiles.clear();
         quantiles.extend(targets.iter().map(|(q, _)| (*q, stream.query(*q))));
         quantiles
+    }
+
+    /// Bytes that it may always have.
+    pub(super) fn reserved(&self) -> usize {
+        reserved(&self.options)
     }
 
     /// Bytes on the heap, shared options apart.
@@ -128,7 +158,7 @@ impl Summary {
     }
 
     /// Begins streams anew whose time is over; true when there was one.
-    fn turn(&mut self, now: Seconds) -> bool {
+    fn turn(&mut self, now: Seconds, grow: bool) -> bool {
         let ended = self.ended(now);
         if ended == 0 {
             return false;
@@ -137,7 +167,7 @@ impl Summary {
         if ended >= parts {
             self.buffer.clear();
         } else {
-            self.flush();
+            self.flush(grow);
         }
         for _ in 0..ended.min(parts) {
             if let Some(stream) = self.streams.get_mut(self.head) {
@@ -157,16 +187,29 @@ impl Summary {
         }
     }
 
-    fn flush(&mut self) {
+    /// Gives the buffer to the streams; without `grow` both are no larger together than before, or
+    /// than they may always be.
+    fn flush(&mut self, grow: bool) {
         if self.buffer.is_empty() {
             return;
         }
+        let parts = self.options.age_buckets as usize;
+        let tuples_max = if grow {
+            TUPLES_MAX
+        } else {
+            let bytes = self.bytes().max(self.reserved()) - fixed(parts);
+            (bytes / parts / Stream::bytes_of(1)).min(TUPLES_MAX)
+        };
         sort(&mut self.buffer);
-        self.streams.resize(self.options.age_buckets as usize, Stream::default());
+        self.streams.reserve_exact(parts - self.streams.len());
+        self.streams.resize(parts, Stream::default());
         for stream in &mut self.streams {
-            stream.merge(&self.buffer, &self.options.quantiles);
+            stream.merge(&self.buffer, &self.options.quantiles, tuples_max);
         }
         self.buffer.clear();
+        if !grow {
+            self.buffer.shrink_to(BUFFER_LEAST);
+        }
     }
 }
 

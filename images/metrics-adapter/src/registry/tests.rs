@@ -1,3 +1,4 @@
+mod bytes;
 mod model;
 mod pages;
 mod rules;
@@ -9,6 +10,7 @@ use crate::exposition::{Format, Page};
 const LIMITS: Limits = Limits {
     family_series_max: 1_000,
     series_max: 10_000,
+    bytes_max: 1 << 30,
     label_bytes_max: 200,
     overflow: Overflow::Fold,
 };

@@ -11,8 +11,13 @@ use mio::{Interest, Registry, Token};
 use super::Counts;
 use super::address::{Address, Answer, Resolver};
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes that wait for a TCP target.
 const WAITING_BYTES_MAX: usize = 1 << 20;
+/// Reads at a time from a target, which has nothing to say.
+const READS_MAX: usize = 4;
 /// Ticks from one attempt to the next, at most; it starts at one and doubles.
 const RETRY_TICKS_MAX: u32 = 8;
 
@@ -31,6 +36,8 @@ pub(super) struct Link {
     attempt: usize,
     /// Nobody listens there (UDP); the name may have moved.
     refused: bool,
+    /// There may be more to read than was read.
+    unread: bool,
     waiting: Waiting,
 }
 
@@ -65,6 +72,7 @@ impl Link {
             next_wait_ticks: 1,
             attempt: 0,
             refused: false,
+            unread: false,
             waiting: Waiting::default(),
         }
     }
@@ -80,6 +88,11 @@ impl Link {
     /// Bytes wait, and there is a socket they may go to.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.state, State::Connecting(_) | State::Tcp(_)) && !self.waiting.bytes.is_empty()
+    }
+
+    /// [`Link::ready`] is to be called again, though nothing more may happen to the socket.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// Sends a packet, keeps it, or loses it.
@@ -206,17 +219,21 @@ impl Link {
             }
         }
         let State::Tcp(tcp) = &mut self.state else { return };
-        // A statsd server says nothing; what it says is read to see the end.
-        let mut ignored = [0; 512];
-        let ended = loop {
+        // A statsd server says nothing; what it says is read to see the end. One that never stops
+        // must not hold up the others.
+        let mut ignored = [0; 4096];
+        let mut ended = None;
+        self.unread = true;
+        for _ in 0..READS_MAX {
             match tcp.read(&mut ignored) {
-                Ok(0) => break Some(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break None,
-                Err(error) => break Some(error),
+                Ok(0) => ended = Some(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.unread = false,
+                Err(error) => ended = Some(error),
             }
-        };
+            break;
+        }
         match ended {
             Some(error) => self.fail("waiting", &error),
             None => self.write(),
@@ -258,6 +275,7 @@ impl Link {
         self.counts.failed(doing, error);
         self.counts.connected.set(0);
         self.state = State::Down;
+        self.unread = false;
         self.counts.dropped_lines.add(self.waiting.drop_cut_line());
         self.attempt = self.attempt.wrapping_add(1);
         self.wait_ticks = self.next_wait_ticks - 1;

@@ -30,7 +30,7 @@ fn filled(all: &[(f64, f64)], batch: usize, targets: &[(f64, f64)]) -> Stream {
     for batch in all.chunks(batch) {
         let mut batch = batch.to_vec();
         batch.sort_by(|one, next| one.0.total_cmp(&next.0));
-        stream.merge(&batch, targets);
+        stream.merge(&batch, targets, TUPLES_MAX);
     }
     stream
 }

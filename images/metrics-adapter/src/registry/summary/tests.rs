@@ -21,7 +21,7 @@ fn the_window_slides_by_its_parts() {
     for buf_cap in [1, 2, 500] {
         let mut summary = summary(buf_cap);
         for (second, value) in [(0, 1.0), (9, 2.0), (10, 3.0), (25, 4.0), (49, 5.0)] {
-            summary.observe(value, 1.0, second);
+            summary.observe(value, 1.0, second, true);
         }
         let table = [
             (49, Some((1.0, 5.0))),
@@ -38,9 +38,9 @@ fn the_window_slides_by_its_parts() {
             assert_eq!(ends(&summary, now), expected, "second {now}, buffer of {buf_cap}");
         }
         // Asking has changed nothing, and what is begun anew takes what comes.
-        summary.observe(9.0, 1.0, 62);
+        summary.observe(9.0, 1.0, 62, true);
         assert_eq!(ends(&summary, 62), Some((4.0, 9.0)));
-        summary.observe(8.0, 1.0, 4_000_000);
+        summary.observe(8.0, 1.0, 4_000_000, true);
         assert_eq!(ends(&summary, 4_000_000), Some((8.0, 8.0)));
         assert_eq!((summary.sum(), summary.count()), (32.0, 7.0));
     }
@@ -50,7 +50,7 @@ fn the_window_slides_by_its_parts() {
 fn a_clock_that_goes_back_spoils_nothing() {
     let mut summary = summary(2);
     for second in [100, 40, 0, 101] {
-        summary.observe(1.0, 1.0, second);
+        summary.observe(1.0, 1.0, second, true);
     }
     assert_eq!(ends(&summary, 50), Some((1.0, 1.0)));
     assert_eq!(summary.count(), 4.0);
@@ -60,11 +60,11 @@ fn a_clock_that_goes_back_spoils_nothing() {
 fn memory_grows_with_what_comes_only() {
     let mut summary = summary(500);
     assert_eq!(summary.bytes(), 0);
-    summary.observe(1.0, 1.0, 0);
+    summary.observe(1.0, 1.0, 0, true);
     assert!(summary.bytes() <= 64);
     for at in 0..100_000 {
         let before = summary.bytes();
-        let told = summary.observe(f64::from(at % 1_009), 1.0, at / 1_000);
+        let told = summary.observe(f64::from(at % 1_009), 1.0, at / 1_000, true);
         assert!(told || summary.bytes() == before);
     }
     assert!(summary.bytes() < 200_000, "{}", summary.bytes());
@@ -87,7 +87,7 @@ fn options_are_made_good() {
     assert_eq!(checked(&given), good);
     let none = SummaryOptions { quantiles: Vec::new(), ..good };
     let mut summary = Summary::new(Arc::new(none), 0);
-    summary.observe(2.0, 3.0, 0);
+    summary.observe(2.0, 3.0, 0, true);
     assert_eq!((summary.sum(), summary.count(), summary.bytes()), (6.0, 3.0, 0));
     assert_eq!(summary.quantiles(0, &mut Scratch::default()), []);
 }

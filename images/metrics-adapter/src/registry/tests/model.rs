@@ -268,6 +268,10 @@ fn compare(registry: &Registry, model: &Model) {
     assert_eq!(counters.families, model.families.len() as u64);
     let cells: usize = registry.slots.iter().map(|slot| slot.cell.bytes()).sum();
     assert_eq!(registry.cell_bytes, cells, "sizes are kept up to date");
+    let held = |slot: &Slot| slot.cell.bytes().max(slot.cell.reserved());
+    assert_eq!(registry.reserved_bytes, registry.slots.iter().map(held).sum::<usize>());
+    let texts = registry.families.iter().flatten().map(|family| family.bytes);
+    assert_eq!(registry.name_bytes, texts.sum::<usize>());
     let labels: usize = registry.slots.iter().map(|slot| slot.labels.len()).sum();
     assert_eq!(registry.label_bytes, labels);
 }
