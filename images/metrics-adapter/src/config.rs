@@ -221,7 +221,9 @@ pub(crate) fn mapping(path: &Path) -> Result<Mapping, ConfigError> {
     })
 }
 
-/// Binds `host:port`; without a host, all addresses, both families where the system has both.
+/// Binds `host:port`; without a host, all addresses, both families where the system has both. Of
+/// the addresses of a name, those of IPv4 come first, as with Go and Java: clients of `localhost`
+/// that know no other would find nobody.
 ///
 /// # Errors
 /// A name that has no address, an address that cannot be had.
@@ -235,13 +237,25 @@ pub(crate) fn bind_tcp(listen: &str) -> std::io::Result<TcpListener> {
                 if busy { Err(error) } else { TcpListener::bind(("0.0.0.0", port)) }
             })?
         }
-        None => {
-            let addresses: Vec<SocketAddr> = listen.to_socket_addrs()?.collect();
-            TcpListener::bind(addresses.as_slice())?
-        }
+        None => bind_one(listen.to_socket_addrs()?.collect())?,
     };
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Binds the first address that can be had. One that somebody else has ends the search: two
+/// processes would share a name and neither would know.
+fn bind_one(mut addresses: Vec<SocketAddr>) -> std::io::Result<TcpListener> {
+    use std::io::{Error, ErrorKind};
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let mut failure = Error::new(ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() != ErrorKind::AddrInUse => failure = error,
+            result => return result,
+        }
+    }
+    Err(failure)
 }
 
 /// Whether this is `[HOST]:PORT`; what the host is shows when it is bound.

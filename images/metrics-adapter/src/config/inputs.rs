@@ -264,24 +264,19 @@ fn remote(
     env: &dyn Strings,
     whom: Whom,
 ) -> Result<Remote, ConfigError> {
-    let good = |text: &str| {
-        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
-        let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-        (plain && !rest.is_empty() && !rest.starts_with('/')).then(|| text.to_owned())
-    };
     let url = match whom {
-        Whom::Input => {
-            let url = section.value("url", "a URL with http or https", good)?;
-            url.ok_or_else(|| section.refused(node, "url is missing"))?
-        }
+        Whom::Input => match (section.node("url"), section.text("url")?) {
+            (Some(at), Some(text)) => checked_url(section, at, text)?,
+            _ => return Err(section.refused(node, "url is missing")),
+        },
         Whom::Module => {
             let https = section.truth("https")?.unwrap_or(false);
             let path = section.text("path")?.unwrap_or("/");
             let scheme = if https { "https" } else { "http" };
-            let url = format!("{scheme}://target{path}");
-            good(&url)
-                .filter(|_| path.starts_with('/'))
-                .ok_or_else(|| section.refused(node, "path does not begin with /"))?
+            if !path.starts_with('/') {
+                return Err(section.refused(node, "path does not begin with /"));
+            }
+            checked_url(section, node, &format!("{scheme}://target{path}"))?
         }
     };
     let credentials = credentials(section, node, env)?;
@@ -305,6 +300,30 @@ fn remote(
     Ok(Remote { url, credentials, headers, tls })
 }
 
+/// A URL that can be asked, without a user in it. What is wrong is said without what may be secret
+/// in it: a password, or a token among the parameters.
+fn checked_url(section: &Section<'_>, node: &Node, text: &str) -> Result<String, ConfigError> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    let url = reqwest::Url::parse(text).ok().filter(|url| {
+        // The parser mends what people leave out; what is asked shall be what is written.
+        let begins = text.starts_with("http://") || text.starts_with("https://");
+        let hostless = text.split_once("://").is_none_or(|(_, rest)| rest.starts_with('/'));
+        plain && begins && !hostless && url.has_host()
+    });
+    let Some(url) = url else {
+        let found = match text.split_once("://") {
+            Some((scheme, _)) if scheme.len() < 16 => format!("{scheme}://…"),
+            _ => "…".to_owned(),
+        };
+        return Err(section.wrong_text("url", node, &found, "a URL with http or https"));
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        let message = "url has a user in it, expected username and password beside it";
+        return Err(section.refused(node, message));
+    }
+    Ok(text.to_owned())
+}
+
 fn headers(section: &mut Section<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let Some(node) = section.node("headers") else { return Ok(Vec::new()) };
     let inner = Section::new(section.file(), section.key("headers"), node)?;
@@ -314,7 +333,8 @@ fn headers(section: &mut Section<'_>) -> Result<Vec<(String, String)>, ConfigErr
     };
     let header = |(name, node): &(String, Node)| match &node.value {
         Tree::Scalar(text) if good(name, text) => Ok((name.clone(), text.clone())),
-        _ => Err(inner.wrong(name, node, "a header and its value")),
+        // A value may be a secret.
+        _ => Err(inner.refused(node, &format!("{name:?} is no header, or has no good value"))),
     };
     inner.entries().iter().map(header).collect()
 }
@@ -358,8 +378,8 @@ impl PulledKind {
             Self::Jmx { target, .. } => format!("{}:{}", target.host, target.port),
             Self::Attach { process: Selector::Pid(pid), .. } => format!("process {pid}"),
             Self::Attach { process: Selector::Pattern(part), .. } => format!("process {part}"),
-            Self::Jolokia { remote, .. } => remote.url.clone(),
-            Self::Json(json) => json.remote.url.clone(),
+            Self::Jolokia { remote, .. } => remote.origin(),
+            Self::Json(json) => json.remote.origin(),
         }
     }
 
@@ -382,6 +402,13 @@ impl PulledKind {
 }
 
 impl Remote {
+    /// Scheme, host and port: a path or parameter may be secret.
+    fn origin(&self) -> String {
+        let rest = self.url.find("://").map_or(0, |at| at + 3);
+        let end = self.url[rest..].find(['/', '?', '#', '\\']);
+        self.url[..end.map_or(self.url.len(), |end| rest + end)].to_owned()
+    }
+
     /// Replaces host and port of the URL.
     fn place(&mut self, host: &str, port: u16) {
         let (scheme, rest) = self.url.split_once("://").unwrap_or(("http", &self.url));

@@ -49,6 +49,24 @@ fn addresses_to_listen_on() {
 }
 
 #[test]
+fn of_the_addresses_of_a_name_ipv4_is_bound_first_and_then_what_can_be() {
+    let v4 = SocketAddr::from(([127, 0, 0, 1], 0));
+    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+    // For documentation: nobody has it.
+    let nowhere = SocketAddr::from(([192, 0, 2, 1], 0));
+    for addresses in [vec![v6, v4], vec![v4, v6], vec![nowhere, v6, v4]] {
+        let bound = bind_one(addresses.clone()).unwrap().local_addr().unwrap();
+        assert_eq!(bound.ip(), v4.ip(), "{addresses:?}");
+    }
+    assert!(bind_one(vec![nowhere]).is_err());
+    assert!(bind_one(Vec::new()).is_err());
+    let taken = TcpListener::bind(v4).unwrap();
+    let addresses = vec![taken.local_addr().unwrap(), v4];
+    let error = bind_one(addresses).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+}
+
+#[test]
 fn targets_are_allowed_by_name_suffix_or_network() {
     let table = [
         ("a:1", "a:1", true),

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::task::JoinSet;
@@ -43,8 +43,7 @@ impl Shown {
             }
             accept.push_str(value.to_str().unwrap_or_default());
         }
-        let codings = headers.get_all(header::ACCEPT_ENCODING).iter();
-        let gzip = codings.filter_map(|value| value.to_str().ok()).any(takes_gzip);
+        let gzip = takes_gzip(headers.get_all(header::ACCEPT_ENCODING).iter());
         Self { format: Format::negotiate(&accept), gzip }
     }
 
@@ -53,15 +52,22 @@ impl Shown {
     }
 }
 
-/// Whether one value of `Accept-Encoding` takes gzip.
-fn takes_gzip(value: &str) -> bool {
-    value.split(',').any(|item| {
+/// Whether values of `Accept-Encoding` take gzip. What is said of it goes before what is said of
+/// all.
+fn takes_gzip<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> bool {
+    let (mut named, mut any) = (None, None);
+    for item in values.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(',')) {
         let (coding, parameters) = item.split_once(';').unwrap_or((item, ""));
-        let coding = coding.trim();
-        let quality = parameters.trim().strip_prefix("q=").unwrap_or("1").trim();
-        (coding.eq_ignore_ascii_case("gzip") || coding == "*")
-            && quality.parse::<f64>().is_ok_and(|quality| quality > 0.0)
-    })
+        let quality = parameters.trim().strip_prefix(['q', 'Q']).unwrap_or("=1");
+        let quality = quality.trim_start().strip_prefix('=').unwrap_or_default().trim();
+        let taken = quality.parse::<f64>().is_ok_and(|quality| quality > 0.0);
+        match coding.trim() {
+            "*" => any = Some(taken),
+            coding if coding.eq_ignore_ascii_case("gzip") => named = Some(taken),
+            _ => {}
+        }
+    }
+    named.or(any).unwrap_or(false)
 }
 
 /// Everything that stands on the page.

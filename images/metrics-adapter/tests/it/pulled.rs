@@ -49,6 +49,21 @@ fn numbers_of_a_document_are_mapped() {
 }
 
 #[test]
+fn of_an_address_no_more_than_host_and_port_is_shown() {
+    let server = Server::start(|_, _| (200, r#"{"a": 1}"#.to_owned()));
+    let folder = tempfile::tempdir().unwrap();
+    let origin = format!("http://{}", server.addr);
+    let text = format!("inputs:\n- type: json\n  url: {origin}/x/hush7?token=hush7\n");
+    let adapter = own(folder.path(), &text);
+    assert!(adapter.metrics().contains("a 1"));
+    for path in ["/mgmt/v1/config", "/mgmt/v1/network"] {
+        let shown = get(adapter.admin, path, &[]).text();
+        assert!(shown.contains(&origin), "{path}: {shown}");
+        assert!(!shown.contains("hush7"), "{path}: {shown}");
+    }
+}
+
+#[test]
 fn who_waits_shares_a_scrape_and_gets_the_last_answer_when_time_is_up() {
     let server = Server::start(|_, _| (200, r#"{"a": 1}"#.to_owned()));
     let folder = tempfile::tempdir().unwrap();

@@ -96,8 +96,17 @@ fn formats_are_negotiated_and_compressed() {
     let open = get(adapter.page, "/metrics", &[("Accept", table[2].0)]).text();
     assert!(open.ends_with("# EOF\n"), "{open}");
     assert!(open.contains("statsd_exporter_lines_total 2.0"), "{open}");
-    let refused = get(adapter.page, "/metrics", &[("Accept-Encoding", "gzip;q=0")]);
-    assert_eq!(refused.header("content-encoding"), None);
+    for (accepted, packed) in [
+        ("gzip;q=0", false),
+        ("gzip;q=0, *", false),
+        ("*, gzip;q=0", false),
+        ("*;q=0, GZIP;Q=0.1", true),
+        ("*", true),
+        ("br", false),
+    ] {
+        let reply = get(adapter.page, "/metrics", &[("Accept-Encoding", accepted)]);
+        assert_eq!(reply.header("content-encoding").is_some(), packed, "{accepted}");
+    }
 }
 
 #[test]
