@@ -10,8 +10,9 @@ mod page;
 mod probe;
 mod route;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::{Semaphore, watch};
@@ -72,6 +73,8 @@ pub struct Site<A> {
     /// Whether new connections are taken.
     pub accepting: watch::Sender<bool>,
     renders: Semaphore,
+    /// Names of pulled metrics that have been told to have no place on the page.
+    told: Mutex<BTreeSet<String>>,
     tasks: TaskTracker,
 }
 
@@ -100,8 +103,15 @@ pub struct Counters {
     pub tls_failed: AtomicU64,
     /// Families of pulled inputs left out or joined because their name was taken by another kind.
     pub family_conflicts: AtomicU64,
-    /// Series of pulled inputs left out because their labels were taken, or for their number.
+    /// Series of pulled inputs left out because their labels were taken.
     pub series_dropped: AtomicU64,
+    /// Pushed series, or lines of them, left out of pages, see [`Page::left_out`]; counted anew by
+    /// every page.
+    ///
+    /// [`Page::left_out`]: crate::exposition::Page::left_out
+    pub pushed_left_out: AtomicU64,
+    /// The same of pulled series.
+    pub pulled_left_out: AtomicU64,
 }
 
 // === impl Site ===
@@ -125,6 +135,7 @@ impl<A: Actions> Site<A> {
             counters,
             accepting: watch::Sender::new(true),
             renders: Semaphore::new(RENDERS_MAX),
+            told: Mutex::default(),
             tasks: TaskTracker::new(),
         }
     }

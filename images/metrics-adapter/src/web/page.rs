@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::task::JoinSet;
+use tracing::warn;
 
 use super::{Actions, Counters, Live, Site};
 use crate::exposition::{Family, Format, Page};
@@ -24,6 +25,9 @@ const SLICE_SERIES: usize = 512;
 const SLICE_BYTES: usize = 64 * 1024;
 /// Smaller bodies are not worth compressing.
 const GZIP_BYTES_MIN: usize = 1024;
+
+/// Metrics that are told to have no place.
+const TOLD_MAX: usize = 64;
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +86,10 @@ pub(super) async fn render<A: Actions>(
     // Only so many pages are in memory; who waits is bounded by the limit on connections.
     let _place = site.renders.acquire().await;
     let mut page = Page::new(shown.format);
+    // Whoever comes first has a name. What the process says of itself cannot be taken from it by
+    // what is pushed, and a sender outlives what is pulled, which others choose the names of.
+    families(&mut page, &site.actions.families()).await;
+    let before = page.left_out();
     if let Some(ingest) = &site.ingest {
         let mut cursor = Cursor::default();
         loop {
@@ -95,8 +103,9 @@ pub(super) async fn render<A: Actions>(
             tokio::task::yield_now().await;
         }
     }
-    families(&mut page, &joined(&site.counters, &answers)).await;
-    families(&mut page, &site.actions.families()).await;
+    let pushed = page.left_out();
+    site.counters.pushed_left_out.fetch_add(pushed - before, Ordering::Relaxed);
+    pulled_families(site, &mut page, &answers).await;
     let body = finish(page, shown).await;
     Counters::count(&site.counters.scrapes);
     let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -121,7 +130,7 @@ async fn pulled(live: &Live, deadlines: Deadlines) -> Vec<Answer> {
 }
 
 /// Answers as families; what could not stand beside something else is counted.
-pub(super) fn joined(counters: &Counters, answers: &[Answer]) -> Vec<Family> {
+fn joined(counters: &Counters, answers: &[Answer]) -> Vec<Family> {
     if answers.is_empty() {
         return Vec::new();
     }
@@ -131,17 +140,38 @@ pub(super) fn joined(counters: &Counters, answers: &[Answer]) -> Vec<Family> {
     families
 }
 
-/// Writes families with other tasks in between.
-pub(super) async fn families(page: &mut Page, families: &[Family]) {
+/// Writes what was pulled. What cannot stand on the page, mostly because the name is taken, is
+/// counted, and each name is told once.
+pub(super) async fn pulled_families<A>(site: &Site<A>, page: &mut Page, answers: &[Answer]) {
+    let before = page.left_out();
+    let refused = families(page, &joined(&site.counters, answers)).await;
+    site.counters.pulled_left_out.fetch_add(page.left_out() - before, Ordering::Relaxed);
+    for name in refused {
+        let mut told = site.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TOLD_MAX && told.insert(name.clone()) {
+            warn!(metric = name, "series of a pulled metric have no place on the page");
+        }
+    }
+}
+
+/// Writes families with other tasks in between; gives the names of some that are not there as a
+/// whole.
+async fn families(page: &mut Page, families: &[Family]) -> Vec<String> {
     let mut series = 0;
+    let mut refused = Vec::new();
     for family in families {
+        let before = page.left_out();
         page.family(family);
+        if page.left_out() > before && refused.len() < TOLD_MAX {
+            refused.push(family.name.clone());
+        }
         series += family.samples.len();
         if series >= SLICE_SERIES {
             series = 0;
             tokio::task::yield_now().await;
         }
     }
+    refused
 }
 
 /// The bytes of a page; `shown.gzip` is kept even for small ones, so that the header is right.

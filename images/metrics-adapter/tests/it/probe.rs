@@ -74,6 +74,16 @@ fn a_target_that_is_down_is_told_and_does_not_fail_the_scrape() {
 }
 
 #[test]
+fn a_target_cannot_say_of_itself_that_it_answered() {
+    let server = Server::start(|_, _| (200, r#"{"probe_success": 7, "a": 1}"#.to_owned()));
+    let folder = tempfile::tempdir().unwrap();
+    let adapter = adapter(folder.path(), &format!("\"{}\"", server.addr), "");
+    let page = adapter.get(&format!("/probe?target={}", server.addr)).text();
+    assert!(page.contains("\nprobe_success 1\n") && page.contains("\na 1\n"), "{page}");
+    accepted_by_promtool(&page);
+}
+
+#[test]
 fn without_modules_there_is_no_probe() {
     let adapter = Adapter::statsd(&[]);
     assert_eq!(adapter.get("/probe?target=127.0.0.1:1").status, 404);

@@ -64,6 +64,33 @@ fn of_an_address_no_more_than_host_and_port_is_shown() {
 }
 
 #[test]
+fn a_pulled_metric_with_the_name_of_a_pushed_one_is_left_out_and_told() {
+    let server = Server::start(|_, _| (200, r#"{"hits": 1, "took_sum": 1, "own": 1}"#.to_owned()));
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "inputs:\n- type: statsd\n  udp: 127.0.0.1:0\n- type: json\n  url: http://{}/\n",
+        server.addr
+    );
+    let mut adapter = own(folder.path(), &text);
+    let page = adapter.metrics();
+    assert!(page.contains("\nhits 1\n") && page.contains("took_sum 1"), "{page}");
+    let name = "metrics_adapter_page_left_out_total{source=\"pulled\"}";
+    assert_eq!(count(&adapter, name), 0.0);
+    adapter.send("hits:5|c\ntook:2000|ms");
+    let before = count(&adapter, name);
+    let page = adapter.metrics();
+    for line in ["hits 5", "took_sum 2", "own 1"] {
+        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+    }
+    assert_eq!(page.matches("# TYPE hits ").count(), 1, "{page}");
+    accepted_by_promtool(&page);
+    assert_eq!(count(&adapter, name) - before, 2.0);
+    let told = [adapter.logged("no place on the page"), adapter.logged("no place on the page")];
+    let told = told.map(|line| line.to_string());
+    assert!(told[0].contains("hits") && told[1].contains("took_sum"), "{told:?}");
+}
+
+#[test]
 fn who_waits_shares_a_scrape_and_gets_the_last_answer_when_time_is_up() {
     let server = Server::start(|_, _| (200, r#"{"a": 1}"#.to_owned()));
     let folder = tempfile::tempdir().unwrap();
