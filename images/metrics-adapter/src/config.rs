@@ -5,6 +5,7 @@
 
 pub mod args;
 
+mod fingerprint;
 mod inputs;
 mod jmx;
 mod own;
@@ -15,6 +16,7 @@ mod tests;
 mod web;
 pub(crate) mod yaml;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,8 +27,9 @@ use crate::ingest::IngestConfig;
 use crate::mapping::Mapping;
 use crate::registry::{Limits, Overflow};
 pub use args::{Args, CheckArgs, JmxArgs, StatsdArgs, command, unlinked};
+pub use fingerprint::Fingerprint;
 pub use inputs::{JsonConfig, PulledConfig, PulledKind, Remote};
-pub use own::read_settings;
+pub use own::{INPUTS_MAX, read_settings};
 pub use web::{AllowedTarget, Landing, ModuleConfig, WebConfig};
 
 /// The command line, understood.
@@ -85,6 +88,8 @@ pub struct Config {
     pub pull: PullLimits,
     /// What is looked at for changes when a scrape comes, as `jmx_exporter` does.
     pub watched: Option<PathBuf>,
+    /// Flags of the file as written, by their names; they are in force from the start on.
+    pub flags: BTreeMap<String, Vec<String>>,
     /// What works, but hardly as intended, or is taken and not used.
     pub warnings: Vec<String>,
     /// What is not even worth a warning.
@@ -96,6 +101,8 @@ pub struct Config {
 pub struct PullLimits {
     /// Time for an input when the scraper names none.
     pub timeout: Duration,
+    /// Longest time that a scraper is waited with, whatever it says; not below `timeout`.
+    pub timeout_max: Duration,
     /// Taken off the time that the scraper names.
     pub margin: Duration,
     /// Oldest answer shown in place of one that does not come in time.
@@ -147,6 +154,29 @@ impl Request {
 }
 
 impl Config {
+    /// What a reload cannot change, by names for people, as texts that differ when it has changed.
+    #[must_use]
+    pub fn fixed(&self) -> BTreeMap<String, String> {
+        let mut fixed: BTreeMap<String, String> =
+            self.flags.iter().map(|(name, values)| (name.clone(), format!("{values:?}"))).collect();
+        let Some(plan) = &self.ingest else { return fixed };
+        let plan: [(&str, &dyn std::fmt::Debug); 11] = [
+            ("udp", &plan.udp),
+            ("tcp", &plan.tcp),
+            ("unixgram", &plan.unixgram),
+            ("unixgram-mode", &plan.unixgram_mode),
+            ("graphite udp", &plan.graphite_udp),
+            ("graphite tcp", &plan.graphite_tcp),
+            ("read-buffer", &plan.read_buffer),
+            ("dialects", &plan.dialects),
+            ("cache-size", &plan.cache_size),
+            ("relay", &plan.relay),
+            ("relay-packet-length", &plan.relay_packet_bytes_max),
+        ];
+        fixed.extend(plan.map(|(name, value)| (name.to_owned(), format!("{value:?}"))));
+        fixed
+    }
+
     /// What is read, for `/mgmt/v1/config`.
     #[must_use]
     pub fn inputs(&self) -> serde_json::Value {
@@ -170,14 +200,6 @@ impl Config {
     }
 }
 
-impl PullLimits {
-    /// Longest time that a scraper is waited with, whatever it says.
-    #[must_use]
-    pub fn timeout_max(&self) -> Duration {
-        self.timeout.max(Duration::from_secs(600))
-    }
-}
-
 impl Args {
     fn limits(&self) -> Limits {
         Limits {
@@ -194,6 +216,7 @@ impl Args {
     fn pull_limits(&self) -> PullLimits {
         PullLimits {
             timeout: self.scrape_timeout,
+            timeout_max: self.scrape_timeout_max.max(self.scrape_timeout),
             margin: self.scrape_margin,
             stale_max: self.stale_max,
             body_bytes_max: size(self.body_bytes_max),

@@ -47,8 +47,9 @@ pub struct Live {
 pub trait Actions: Send + Sync {
     /// Reads the configuration again; what was wrong with it, if it was.
     fn reload(&self) -> impl Future<Output = Result<(), String>> + Send;
-    /// Reads it again if the watched file is newer than what is in force.
-    fn reload_if_changed(&self) -> impl Future<Output = ()> + Send;
+    /// Reads it again if the watched file is newer than what is in force; without `again` only if
+    /// that has not been tried before. True when it has another content and is in force.
+    fn reload_if_changed(&self, again: bool) -> impl Future<Output = bool> + Send;
     /// Ends the process.
     fn quit(&self);
     /// Families of the process itself that stand on the page.
@@ -160,7 +161,7 @@ impl<A: Actions> Site<A> {
             Some(said) => said.saturating_sub(self.limits.margin).max(said / 2),
             None => self.limits.timeout,
         };
-        Deadlines { now, answer: now + wait.min(self.limits.timeout_max()), said: said.is_some() }
+        Deadlines { now, answer: now + wait.min(self.limits.timeout_max), said: said.is_some() }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use management::{ConfigError, Place, Secret, Strings};
 
 use super::yaml::{Node, Section, Tree};
-use super::{Args, jmx, mapping, web};
+use super::{Args, Fingerprint, jmx, mapping, web};
 use crate::jmx::attach::Selector;
 use crate::jmx::session::Target;
 use crate::keystore::{NameCheck, TlsOptions};
@@ -28,6 +28,8 @@ pub struct PulledConfig {
     pub timeout: Option<Duration>,
     /// How long it is not asked after the start.
     pub start_delay: Duration,
+    /// Of what it was made.
+    pub fingerprint: Fingerprint,
 }
 
 /// What is asked, and how.
@@ -99,11 +101,13 @@ pub(super) fn pulled(
     let start_delay = section.duration("start-delay")?;
     let kind = kind_of(kind, section, node, args, env, Whom::Input)?;
     let rules = kind.rules();
+    let fingerprint = Fingerprint::of_node(node, section.file(), rules, env);
     Ok(PulledConfig {
         name,
         labels,
         timeout: timeout.or_else(|| rules?.scrape_timeout),
         start_delay: start_delay.or_else(|| Some(rules?.start_delay)).unwrap_or_default(),
+        fingerprint,
         kind,
     })
 }
@@ -355,6 +359,19 @@ fn labels(section: &mut Section<'_>) -> Result<Vec<(String, String)>, ConfigErro
     let mut labels: Vec<_> = inner.entries().iter().map(label).collect::<Result<_, _>>()?;
     labels.sort();
     Ok(labels)
+}
+
+// === impl PulledConfig ===
+
+impl PulledConfig {
+    /// Whether an input made of the other would be the same.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        // Labels may come from there being other inputs.
+        self.name == other.name
+            && self.labels == other.labels
+            && self.fingerprint == other.fingerprint
+    }
 }
 
 // === impl PulledKind ===

@@ -1,5 +1,6 @@
 //! The command line of `jmx_exporter`, and what a rules file says about connections.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use management::{ConfigError, Place, Strings};
 use super::args::{Args, JmxArgs};
 use super::inputs::{PulledConfig, PulledKind};
 use super::web::{Landing, WebConfig};
-use super::{Config, Mode, is_listen, yaml};
+use super::{Config, Fingerprint, Mode, is_listen, yaml};
 use crate::jmx::session::Target;
 use crate::keystore::{KeystoreError, NameCheck, Store, TlsOptions};
 use crate::rules::JmxConfig;
@@ -47,6 +48,7 @@ pub(super) fn load(args: &Args, jmx: &JmxArgs, env: &dyn Strings) -> Result<Conf
         labels: Vec::new(),
         timeout: rules.scrape_timeout,
         start_delay: rules.start_delay,
+        fingerprint: Fingerprint::of_rules(path, &rules, env),
         kind: PulledKind::Jmx { target, rules: Arc::new(rules) },
     };
     Ok(Config {
@@ -57,6 +59,7 @@ pub(super) fn load(args: &Args, jmx: &JmxArgs, env: &dyn Strings) -> Result<Conf
         modules: Vec::new(),
         targets: Vec::new(),
         pull: args.pull_limits(),
+        flags: BTreeMap::new(),
         watched: Some(jmx.file.clone()),
         warnings,
         notes: Vec::new(),

@@ -1,5 +1,6 @@
 //! The command line of `statsd_exporter`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,6 +90,7 @@ pub(super) fn load(args: &Args, flags: &StatsdArgs) -> Result<Config, ConfigErro
         modules: Vec::new(),
         targets: Vec::new(),
         pull: args.pull_limits(),
+        flags: BTreeMap::new(),
         watched: None,
         warnings: Vec::new(),
         notes: unused(flags),

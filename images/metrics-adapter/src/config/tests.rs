@@ -137,3 +137,26 @@ fn secrets_come_from_the_file_a_variable_or_another_file() {
         }
     }
 }
+
+#[test]
+fn a_fingerprint_is_of_texts_files_and_variables_but_not_of_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.yml");
+    std::fs::write(folder.path().join("map.yml"), "mappings: []").unwrap();
+    std::fs::write(folder.path().join("word"), "one").unwrap();
+    let text = "mapping: map.yml\npassword: ${WORD}\nheaders: {A: b}\ntls:\n  ca-file: word\n";
+    let print = |text: &str, word: &str| {
+        let env = BTreeMap::from([("WORD".to_owned(), word.to_owned())]);
+        Fingerprint::of_node(&yaml::parse(&path, text).unwrap(), &path, None, &env)
+    };
+    let first = print(text, "a");
+    assert!(first == print(&format!("# more\n\n{text}"), "a"));
+    assert!(first != print(text, "b"));
+    assert!(first != print(&text.replace("A: b", "A: c"), "a"));
+    assert!(first != print(&text.replace("A: b", "Ab: ''"), "a"));
+    for (name, content) in [("map.yml", "mappings: [ ]"), ("word", "two")] {
+        let before = print(text, "a");
+        std::fs::write(folder.path().join(name), content).unwrap();
+        assert!(before != print(text, "a"), "{name}");
+    }
+}

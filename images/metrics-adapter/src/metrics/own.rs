@@ -197,7 +197,7 @@ pub(super) fn site(site: &Site<Process>) -> Vec<Reading> {
         rules(|it| it.plans),
         rules(|it| it.step_limit_hits),
         rules(|it| it.refused_samples),
-        single(number(live.probes.sessions() as u64)),
+        single(number(live.probes.sessions().len() as u64)),
     ];
     SITE.into_iter().zip(values).collect()
 }

@@ -126,7 +126,7 @@ async fn pulled(live: &Live, deadlines: Deadlines) -> Vec<Answer> {
         answers.extend(answer);
     }
     answers.sort_unstable_by_key(|(index, _)| *index);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    answers.into_iter().filter_map(|(_, answer)| answer).collect()
 }
 
 /// Answers as families; what could not stand beside something else is counted.
