@@ -10,6 +10,7 @@ mod inputs;
 mod jmx;
 mod own;
 mod pushed;
+mod remote;
 mod statsd;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,9 @@ use crate::mapping::Mapping;
 use crate::registry::{Limits, Overflow};
 pub use args::{Args, CheckArgs, JmxArgs, StatsdArgs, command, unlinked};
 pub use fingerprint::Fingerprint;
-pub use inputs::{JsonConfig, PulledConfig, PulledKind, Remote};
+pub use inputs::{JsonConfig, PulledConfig, PulledKind};
 pub use own::{INPUTS_MAX, read_settings};
+pub use remote::Remote;
 pub use web::{AllowedTarget, Landing, ModuleConfig, WebConfig};
 
 /// The command line, understood.
@@ -154,6 +156,23 @@ impl Request {
 }
 
 impl Config {
+    /// A page without inputs.
+    fn new(mode: Mode, web: WebConfig, pull: PullLimits) -> Self {
+        Self {
+            mode,
+            web,
+            ingest: None,
+            pulled: Vec::new(),
+            modules: Vec::new(),
+            targets: Vec::new(),
+            pull,
+            flags: BTreeMap::new(),
+            watched: None,
+            warnings: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     /// What a reload cannot change, by names for people, as texts that differ when it has changed.
     #[must_use]
     pub fn fixed(&self) -> BTreeMap<String, String> {

@@ -180,9 +180,8 @@ fn text_length(rest: &[u8]) -> usize {
 fn is_too_large(number: &[u8]) -> bool {
     // 308 digits fit.
     (number.len() > 308 || number.iter().any(|byte| matches!(byte, b'e' | b'E')))
-        && std::str::from_utf8(number).is_ok_and(|text| {
-            text.len() >= 4 && text.parse::<f64>().is_ok_and(f64::is_infinite)
-        })
+        && std::str::from_utf8(number)
+            .is_ok_and(|text| text.len() >= 4 && text.parse::<f64>().is_ok_and(f64::is_infinite))
 }
 
 struct Walk<'a> {

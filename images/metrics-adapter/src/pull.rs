@@ -8,11 +8,13 @@
 //! own.
 
 mod answer;
+mod goodbye;
 mod probes;
 mod remote;
 mod source;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,10 +28,12 @@ use crate::config::{PullLimits, PulledConfig};
 use crate::exposition::Family;
 use crate::rules::RuleCounters;
 pub use answer::{Answer, merge};
+pub use goodbye::close;
 pub use probes::{ProbeError, Probes};
 pub(crate) use remote::Asked;
 use source::Source;
 pub use source::{Failure, Scraped};
+use waiting::Waiting;
 
 /// How often an idle connection is kept alive: well below the minute at which a JDK's client does
 /// so, and the two minutes after which a server gives up.
@@ -38,10 +42,6 @@ const HEARTBEAT_EVERY: Duration = Duration::from_secs(50);
 const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
 /// Most heartbeats at the same time: each may block a thread for as long.
 const HEARTBEATS_MAX: usize = 8;
-/// Most goodbyes at the same time.
-const GOODBYES_MAX: usize = 32;
-/// Longest that all goodbyes together may take.
-const GOODBYES_END: Duration = Duration::from_secs(2);
 
 static HEARTBEATS: Semaphore = Semaphore::const_new(HEARTBEATS_MAX);
 
@@ -105,9 +105,6 @@ pub struct Origin {
     pub places: Option<Arc<Semaphore>>,
 }
 
-/// Counts one who waits.
-struct Waiting<'a>(&'a watch::Sender<usize>);
-
 /// A pulled input.
 #[derive(Debug)]
 pub struct Pulled {
@@ -130,21 +127,6 @@ impl Origin {
     #[must_use]
     pub fn new(started: Instant) -> Self {
         Self { started, counters: Arc::default(), places: None }
-    }
-}
-
-// === impl Waiting ===
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a watch::Sender<usize>) -> Self {
-        count.send_modify(|count| *count += 1);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
     }
 }
 
@@ -331,12 +313,7 @@ impl Pulled {
         }
     }
 
-    async fn run(
-        self: Arc<Self>,
-        number: u64,
-        end: Instant,
-        place: Option<OwnedSemaphorePermit>,
-    ) {
+    async fn run(self: Arc<Self>, number: u64, end: Instant, place: Option<OwnedSemaphorePermit>) {
         let start = Instant::now();
         let result = self.ask(end).await;
         let took = start.elapsed();
@@ -421,30 +398,4 @@ impl Pulled {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Ends the connections of inputs, many at a time. Blocks for as long as goodbyes may take, and no
-/// longer than two seconds.
-pub fn close(inputs: &[Arc<Pulled>]) {
-    let goodbyes: Vec<_> = inputs.iter().filter_map(|pulled| pulled.source.goodbye()).collect();
-    let threads = goodbyes.len().min(GOODBYES_MAX);
-    let goodbyes = Arc::new(Mutex::new(goodbyes));
-    let (said, all) = std::sync::mpsc::channel::<()>();
-    for _ in 0..threads {
-        let (goodbyes, said) = (Arc::clone(&goodbyes), said.clone());
-        let next = move || goodbyes.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let thread = std::thread::Builder::new().name("goodbye".to_owned());
-        let thread = thread.spawn(move || {
-            let _said = said;
-            while let Some(goodbye) = next() {
-                goodbye();
-            }
-        });
-        if let Err(error) = thread {
-            debug!(%error, "no thread for goodbyes");
-        }
-    }
-    drop(said);
-    // Nothing is ever sent: it ends with the last thread, or when the time is up.
-    let _ = all.recv_timeout(GOODBYES_END);
 }

@@ -157,11 +157,7 @@ impl Watched {
 
 impl Process {
     /// The process of a configuration that is read for the first time.
-    pub(super) fn new(
-        request: Request,
-        config: &Config,
-        started: Instant,
-    ) -> Self {
+    pub(super) fn new(request: Request, config: &Config, started: Instant) -> Self {
         Self {
             request,
             ingest: OnceLock::new(),
@@ -216,8 +212,8 @@ impl Process {
         }
         self.tell_fixed(&config);
         let before = site.live();
-        let (live, plan) = live(config, self.started, Some(&before))
-            .map_err(|error| format!("{error:#}"))?;
+        let (live, plan) =
+            live(config, self.started, Some(&before)).map_err(|error| format!("{error:#}"))?;
         match (self.ingest.get(), plan) {
             (Some(ingest), Some(plan)) => {
                 let rules = plan.mapping.rules().len() as u64;

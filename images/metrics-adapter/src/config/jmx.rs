@@ -1,6 +1,5 @@
 //! The command line of `jmx_exporter`, and what a rules file says about connections.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,19 +50,8 @@ pub(super) fn load(args: &Args, jmx: &JmxArgs, env: &dyn Strings) -> Result<Conf
         fingerprint: Fingerprint::of_rules(path, &rules, env),
         kind: PulledKind::Jmx { target, rules: Arc::new(rules) },
     };
-    Ok(Config {
-        mode: Mode::Jmx,
-        web,
-        ingest: None,
-        pulled: vec![pulled],
-        modules: Vec::new(),
-        targets: Vec::new(),
-        pull: args.pull_limits(),
-        flags: BTreeMap::new(),
-        watched: Some(jmx.file.clone()),
-        warnings,
-        notes: Vec::new(),
-    })
+    let config = Config::new(Mode::Jmx, web, args.pull_limits());
+    Ok(Config { pulled: vec![pulled], watched: Some(jmx.file.clone()), warnings, ..config })
 }
 
 /// Reads and compiles a rules file.

@@ -100,19 +100,7 @@ pub(super) fn load(
         connections_max: super::size(args.connections_max),
         ..WebConfig::default()
     };
-    let mut config = Config {
-        mode: Mode::Own,
-        web,
-        ingest: None,
-        pulled: Vec::new(),
-        modules: Vec::new(),
-        targets: Vec::new(),
-        pull: args.pull_limits(),
-        flags: BTreeMap::new(),
-        watched: None,
-        warnings: Vec::new(),
-        notes: Vec::new(),
-    };
+    let mut config = Config::new(Mode::Own, web, args.pull_limits());
     let root = match file {
         Some(path) => yaml::parse(path, &yaml::read(path)?)?,
         None => Node { line: 1, value: Tree::Map(Vec::new()) },

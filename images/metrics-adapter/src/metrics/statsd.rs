@@ -6,9 +6,7 @@ use management::docs::Metric;
 
 use super::{Reading, Values, counter, gauge, load, number, single};
 use crate::app::Process;
-use crate::ingest::{
-    Counters, EVENT_KINDS, ListenerCounters, Protocol, REASONS, Transport,
-};
+use crate::ingest::{Counters, EVENT_KINDS, ListenerCounters, Protocol, REASONS, Transport};
 
 /// Every metric, in the order of [`readings`].
 pub(super) const METRICS: [Metric; 26] = [

@@ -98,8 +98,9 @@ fn a_target_that_hangs_keeps_its_place_and_its_session() {
     let path = |server: &Server| format!("/probe?target={}&module=stats", server.addr);
     let brief = [("X-Prometheus-Scrape-Timeout-Seconds", "0.3")];
     for (scrapes, sessions) in [(1, 9), (9, 1)] {
-        let limits =
-            format!("limits:\n  target-scrapes-max: {scrapes}\n  target-sessions-max: {sessions}\n");
+        let limits = format!(
+            "limits:\n  target-scrapes-max: {scrapes}\n  target-sessions-max: {sessions}\n"
+        );
         let adapter = adapter(folder.path(), &targets, &limits);
         hangs.set_open(false);
         let before = hangs.requests();

@@ -157,7 +157,9 @@ fn a_scrape_that_nobody_waits_for_is_given_up() {
     client.write_all(request.as_bytes()).unwrap();
     let (_jvm, _) = silent.accept().unwrap();
     wait_until("both are asked", || server.requests() == 1);
-    let failures = |name| count(&adapter, &format!("metrics_adapter_input_failures_total{{input=\"{name}\"}}"));
+    let failures = |name| {
+        count(&adapter, &format!("metrics_adapter_input_failures_total{{input=\"{name}\"}}"))
+    };
     assert_eq!((failures("web"), failures("jvm")), (0.0, 0.0));
     drop(client);
     wait_until("both are given up", || failures("web") + failures("jvm") == 2.0);

@@ -112,7 +112,8 @@ fn formats_are_negotiated_and_compressed() {
 #[test]
 fn what_is_pushed_takes_no_name_of_the_adapters_own_metrics() {
     let adapter = Adapter::statsd(&[]);
-    adapter.send("statsd_exporter_udp_packet_drops_total:5|c\nstatsd_exporter_lines:5|ms\nhits:1|c");
+    adapter
+        .send("statsd_exporter_udp_packet_drops_total:5|c\nstatsd_exporter_lines:5|ms\nhits:1|c");
     for accept in ["text/plain", "application/openmetrics-text"] {
         let page = get(adapter.page, "/metrics", &[("Accept", accept)]).text();
         let name = "statsd_exporter_udp_packet_drops_total";
