@@ -1,11 +1,13 @@
 //! Wiring: what was asked for is bound, started, watched and stopped here, and nothing decided.
 
 mod process;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
@@ -23,6 +25,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::{self, Args, CheckArgs, Config, JmxArgs, Request, StatsdArgs};
 use crate::ingest::Ingest;
+use crate::pull;
 use crate::web::{self, Site};
 use crate::{IMAGE, docs, explain};
 pub(crate) use process::Process;
@@ -30,8 +33,9 @@ use process::live;
 
 /// How often the state of the process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Threads for what blocks: scrapes over RMI, names, slow hashes.
-const BLOCKING_MAX: usize = 64;
+/// Threads for what blocks, beside one for each pulled input and target that is asked: reloads,
+/// names, heartbeats, slow hashes. A server that is down then keeps nobody else from them.
+const BLOCKING_MORE: usize = 32;
 
 /// The endpoints of this image's own.
 pub const ENDPOINTS: &[Endpoint] = &[Endpoint {
@@ -111,6 +115,7 @@ fn log_flags(shared: &mut Shared, effective: &Effective, flags: &StatsdArgs) {
 
 /// Serves until asked to stop.
 fn run(loaded: &Loaded<Args>, request: Request, config: Config) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
     let mut effective = loaded.effective.clone();
     effective.insert("inputs", EffectiveValue::new(config.inputs(), Source::File));
     let builder = Builder::new(IMAGE, &loaded.shared)?.effective(effective);
@@ -122,17 +127,18 @@ fn run(loaded: &Loaded<Args>, request: Request, config: Config) -> anyhow::Resul
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_MAX)
+        .max_blocking_threads(config::INPUTS_MAX + config.pull.scrapes_max + BLOCKING_MORE)
         .build()?;
     let listen = config.web.listen.clone();
     let listener = config::bind_tcp(&listen).with_context(|| format!("listen on {listen}"))?;
     let http = listener.local_addr()?;
     let limits = config.pull;
-    let (mode, watched) = (config.mode, config.watched.clone());
-    let (live, plan) = live(config)?;
+    let mode = config.mode;
+    let process = Process::new(request, &config, started);
+    let (live, plan) = live(config, started, None)?;
     let rules = plan.as_ref().map_or(0, |plan| plan.mapping.rules().len() as u64);
     let ingest = plan.map(Ingest::bind).transpose()?;
-    let process = Process::new(request, watched, ingest.clone());
+    process.set_ingest(ingest.clone());
     process.reloads.mappings.store(rules, Ordering::Relaxed);
     let counters = Arc::clone(process.counters());
     let site = Arc::new(Site::new(mode, ingest.clone(), live, limits, counters, process));
@@ -241,9 +247,10 @@ impl Drain for Stop {
         if let Some(ingest) = &self.site.ingest {
             ingest.stop();
         }
-        for pulled in &self.site.live().pulled {
-            pulled.close();
-        }
+        let live = self.site.live();
+        let mut inputs = live.probes.sessions();
+        inputs.extend(live.pulled.iter().cloned());
+        pull::close(&inputs);
     }
 
     fn undrain(&self) {

@@ -5,16 +5,19 @@
 
 pub mod args;
 
+mod fingerprint;
 mod inputs;
 mod jmx;
 mod own;
 mod pushed;
+mod remote;
 mod statsd;
 #[cfg(test)]
 mod tests;
 mod web;
 pub(crate) mod yaml;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,8 +28,10 @@ use crate::ingest::IngestConfig;
 use crate::mapping::Mapping;
 use crate::registry::{Limits, Overflow};
 pub use args::{Args, CheckArgs, JmxArgs, StatsdArgs, command, unlinked};
-pub use inputs::{JsonConfig, PulledConfig, PulledKind, Remote};
-pub use own::read_settings;
+pub use fingerprint::Fingerprint;
+pub use inputs::{JsonConfig, PulledConfig, PulledKind};
+pub use own::{INPUTS_MAX, read_settings};
+pub use remote::Remote;
 pub use web::{AllowedTarget, Landing, ModuleConfig, WebConfig};
 
 /// The command line, understood.
@@ -85,6 +90,8 @@ pub struct Config {
     pub pull: PullLimits,
     /// What is looked at for changes when a scrape comes, as `jmx_exporter` does.
     pub watched: Option<PathBuf>,
+    /// Flags of the file as written, by their names; they are in force from the start on.
+    pub flags: BTreeMap<String, Vec<String>>,
     /// What works, but hardly as intended, or is taken and not used.
     pub warnings: Vec<String>,
     /// What is not even worth a warning.
@@ -96,6 +103,8 @@ pub struct Config {
 pub struct PullLimits {
     /// Time for an input when the scraper names none.
     pub timeout: Duration,
+    /// Longest time that a scraper is waited with, whatever it says; not below `timeout`.
+    pub timeout_max: Duration,
     /// Taken off the time that the scraper names.
     pub margin: Duration,
     /// Oldest answer shown in place of one that does not come in time.
@@ -147,6 +156,46 @@ impl Request {
 }
 
 impl Config {
+    /// A page without inputs.
+    fn new(mode: Mode, web: WebConfig, pull: PullLimits) -> Self {
+        Self {
+            mode,
+            web,
+            ingest: None,
+            pulled: Vec::new(),
+            modules: Vec::new(),
+            targets: Vec::new(),
+            pull,
+            flags: BTreeMap::new(),
+            watched: None,
+            warnings: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// What a reload cannot change, by names for people, as texts that differ when it has changed.
+    #[must_use]
+    pub fn fixed(&self) -> BTreeMap<String, String> {
+        let mut fixed: BTreeMap<String, String> =
+            self.flags.iter().map(|(name, values)| (name.clone(), format!("{values:?}"))).collect();
+        let Some(plan) = &self.ingest else { return fixed };
+        let plan: [(&str, &dyn std::fmt::Debug); 11] = [
+            ("udp", &plan.udp),
+            ("tcp", &plan.tcp),
+            ("unixgram", &plan.unixgram),
+            ("unixgram-mode", &plan.unixgram_mode),
+            ("graphite udp", &plan.graphite_udp),
+            ("graphite tcp", &plan.graphite_tcp),
+            ("read-buffer", &plan.read_buffer),
+            ("dialects", &plan.dialects),
+            ("cache-size", &plan.cache_size),
+            ("relay", &plan.relay),
+            ("relay-packet-length", &plan.relay_packet_bytes_max),
+        ];
+        fixed.extend(plan.map(|(name, value)| (name.to_owned(), format!("{value:?}"))));
+        fixed
+    }
+
     /// What is read, for `/mgmt/v1/config`.
     #[must_use]
     pub fn inputs(&self) -> serde_json::Value {
@@ -170,14 +219,6 @@ impl Config {
     }
 }
 
-impl PullLimits {
-    /// Longest time that a scraper is waited with, whatever it says.
-    #[must_use]
-    pub fn timeout_max(&self) -> Duration {
-        self.timeout.max(Duration::from_secs(600))
-    }
-}
-
 impl Args {
     fn limits(&self) -> Limits {
         Limits {
@@ -195,6 +236,7 @@ impl Args {
     fn pull_limits(&self) -> PullLimits {
         PullLimits {
             timeout: self.scrape_timeout,
+            timeout_max: self.scrape_timeout_max.max(self.scrape_timeout),
             margin: self.scrape_margin,
             stale_max: self.stale_max,
             body_bytes_max: size(self.body_bytes_max),
@@ -222,7 +264,9 @@ pub(crate) fn mapping(path: &Path) -> Result<Mapping, ConfigError> {
     })
 }
 
-/// Binds `host:port`; without a host, all addresses, both families where the system has both.
+/// Binds `host:port`; without a host, all addresses, both families where the system has both. Of
+/// the addresses of a name, those of IPv4 come first, as with Go and Java: clients of `localhost`
+/// that know no other would find nobody.
 ///
 /// # Errors
 /// A name that has no address, an address that cannot be had.
@@ -236,13 +280,25 @@ pub(crate) fn bind_tcp(listen: &str) -> std::io::Result<TcpListener> {
                 if busy { Err(error) } else { TcpListener::bind(("0.0.0.0", port)) }
             })?
         }
-        None => {
-            let addresses: Vec<SocketAddr> = listen.to_socket_addrs()?.collect();
-            TcpListener::bind(addresses.as_slice())?
-        }
+        None => bind_one(listen.to_socket_addrs()?.collect())?,
     };
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Binds the first address that can be had. One that somebody else has ends the search: two
+/// processes would share a name and neither would know.
+fn bind_one(mut addresses: Vec<SocketAddr>) -> std::io::Result<TcpListener> {
+    use std::io::{Error, ErrorKind};
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let mut failure = Error::new(ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() != ErrorKind::AddrInUse => failure = error,
+            result => return result,
+        }
+    }
+    Err(failure)
 }
 
 /// Whether this is `[HOST]:PORT`; what the host is shows when it is bound.

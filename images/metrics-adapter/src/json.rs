@@ -1,14 +1,17 @@
 //! JSON over HTTP: every number of a document is a sample named by its path, through a mapping.
 //!
 //! `{"a": {"b": [1, true]}}` has the samples `a.b.0` (1) and `a.b.1` (1). The document is read
-//! from front to back and no tree is made of it; texts and nulls are passed over. What is too deep
-//! or too much is left out and said so: a part of a document is better than nothing.
+//! from front to back and no tree is made of it; texts and nulls are passed over. What is too deep,
+//! too much or too large a number is left out and said so: a part of a document is better than
+//! nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tracing::debug;
 
 use crate::config::JsonConfig;
@@ -126,11 +129,59 @@ pub fn numbers(
     prefix: &str,
     each: &mut dyn FnMut(&str, f64),
 ) -> Result<u64, serde_json::Error> {
-    let mut walk = Walk { path: prefix.to_owned(), depth: 0, seen: 0, left_out: 0, each };
-    let mut deserializer = serde_json::Deserializer::from_slice(document);
+    let (document, left_out) = mend(document);
+    let mut walk = Walk { path: prefix.to_owned(), depth: 0, seen: 0, left_out, each };
+    let mut deserializer = serde_json::Deserializer::from_slice(&document);
     Step(&mut walk).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(walk.left_out)
+}
+
+/// Puts `null` in the place of numbers that are larger than a `f64` can be, for which a parser
+/// would refuse the whole document; gives how many there were.
+pub(crate) fn mend(document: &[u8]) -> (Cow<'_, [u8]>, u64) {
+    let mut mended = Cow::Borrowed(document);
+    let (mut at, mut count) = (0, 0);
+    while let Some(&byte) = document.get(at) {
+        let rest = &document[at..];
+        at += match byte {
+            b'"' => text_length(rest),
+            b'-' | b'0'..=b'9' => {
+                let of_number = |byte: &u8| byte.is_ascii_digit() || b".+-eE".contains(byte);
+                let length = rest.iter().position(|byte| !of_number(byte)).unwrap_or(rest.len());
+                if is_too_large(&rest[..length]) {
+                    count += 1;
+                    let place = &mut mended.to_mut()[at..at + length];
+                    place.fill(b' ');
+                    // Nothing shorter is that large.
+                    place[..4].copy_from_slice(b"null");
+                }
+                length
+            }
+            _ => 1,
+        };
+    }
+    (mended, count)
+}
+
+/// The length of a text with its quotes, or of what there is of it.
+fn text_length(rest: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(found) = rest.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += found + 1;
+        if rest[at - 1] == b'"' {
+            return at;
+        }
+        at += 1;
+    }
+    rest.len()
+}
+
+fn is_too_large(number: &[u8]) -> bool {
+    // 308 digits fit.
+    (number.len() > 308 || number.iter().any(|byte| matches!(byte, b'e' | b'E')))
+        && std::str::from_utf8(number)
+            .is_ok_and(|text| text.len() >= 4 && text.parse::<f64>().is_ok_and(f64::is_infinite))
 }
 
 struct Walk<'a> {
@@ -148,7 +199,7 @@ struct Step<'w, 'a>(&'w mut Walk<'a>);
 
 impl Walk<'_> {
     fn number(&mut self, value: f64) {
-        if self.seen == NUMBERS_MAX || self.depth > DEPTH_MAX || self.path.len() > PATH_BYTES_MAX {
+        if self.seen == NUMBERS_MAX || self.path.len() > PATH_BYTES_MAX {
             self.left_out += 1;
             return;
         }
@@ -182,6 +233,11 @@ impl<'de> DeserializeSeed<'de> for Step<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.0.depth > DEPTH_MAX {
+            // Passed over in a loop, however deep it is.
+            self.0.left_out += 1;
+            return IgnoredAny::deserialize(deserializer).map(|_| ());
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -237,7 +293,7 @@ impl<'de> Visitor<'de> for Step<'_, '_> {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         let walk = self.0;
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             let before = walk.enter(&key);
             let value = map.next_value_seed(Step(walk));
             walk.leave(before);

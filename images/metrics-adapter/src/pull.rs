@@ -1,21 +1,26 @@
 //! Pulled inputs: asked when a scrape comes, once for all who wait, with the scraper's deadline.
 //!
 //! A scrape that does not come to its end in time goes on without those who waited, and its answer
-//! is there for the next: they get the last good one meanwhile, if it is not too old. Nothing else
-//! is kept. Whatever blocks (JMX) does so on threads of its own.
+//! is there for the next: they get the last good one meanwhile, if it is not too old. It goes on for
+//! twice the configured time at most, or as long as the one waits who began it, and it is given up
+//! when nobody has waited for the configured time: what a scraper says cannot bind an input to a
+//! connection that is dead. Nothing else is kept. Whatever blocks (JMX) does so on threads of its
+//! own.
 
 mod answer;
+mod goodbye;
 mod probes;
 mod remote;
 mod source;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
@@ -23,18 +28,22 @@ use crate::config::{PullLimits, PulledConfig};
 use crate::exposition::Family;
 use crate::rules::RuleCounters;
 pub use answer::{Answer, merge};
+pub use goodbye::close;
 pub use probes::{ProbeError, Probes};
 pub(crate) use remote::Asked;
 use source::Source;
 pub use source::{Failure, Scraped};
+use waiting::Waiting;
 
 /// How often an idle connection is kept alive: well below the minute at which a JDK's client does
 /// so, and the two minutes after which a server gives up.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(50);
 /// Longest a heartbeat may take.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(10);
-/// A scrape that nobody waits for any more ends after this at the latest.
-const LIFE_MIN: Duration = Duration::from_secs(60);
+/// Most heartbeats at the same time: each may block a thread for as long.
+const HEARTBEATS_MAX: usize = 8;
+
+static HEARTBEATS: Semaphore = Semaphore::const_new(HEARTBEATS_MAX);
 
 /// When an answer must be there.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +94,17 @@ pub struct Counters {
     pub dropped: AtomicU64,
 }
 
+/// What an input shares with others, or has from the one that it takes the place of.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// When the process began: start delays count from then.
+    pub started: Instant,
+    /// What has been counted.
+    pub counters: Arc<Counters>,
+    /// Where there is only so much place for scrapes; one that is under way has a place of it.
+    pub places: Option<Arc<Semaphore>>,
+}
+
 /// A pulled input.
 #[derive(Debug)]
 pub struct Pulled {
@@ -94,9 +114,20 @@ pub struct Pulled {
     state: Mutex<State>,
     /// Number of the last scrape that has ended.
     ended: watch::Sender<u64>,
-    made: Instant,
-    counters: Counters,
+    /// How many wait.
+    waiting: watch::Sender<usize>,
+    origin: Origin,
     tasks: TaskTracker,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// That of an input that is new.
+    #[must_use]
+    pub fn new(started: Instant) -> Self {
+        Self { started, counters: Arc::default(), places: None }
+    }
 }
 
 // === impl Pulled ===
@@ -106,7 +137,11 @@ impl Pulled {
     ///
     /// # Errors
     /// A client that cannot be made, said with the input's name.
-    pub fn new(config: PulledConfig, limits: PullLimits) -> anyhow::Result<Arc<Self>> {
+    pub fn new(
+        config: PulledConfig,
+        limits: PullLimits,
+        origin: Origin,
+    ) -> anyhow::Result<Arc<Self>> {
         let source = Source::new(&config, &limits)?;
         Ok(Arc::new(Self {
             config,
@@ -114,8 +149,8 @@ impl Pulled {
             source,
             state: Mutex::default(),
             ended: watch::Sender::new(0),
-            made: Instant::now(),
-            counters: Counters::default(),
+            waiting: watch::Sender::new(0),
+            origin,
             tasks: TaskTracker::new(),
         }))
     }
@@ -134,8 +169,8 @@ impl Pulled {
 
     /// What it has counted.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.origin.counters
     }
 
     /// What its rules have counted; `None` for an input without rules.
@@ -150,41 +185,48 @@ impl Pulled {
         self.state().last.as_ref().map(|(result, _)| result.is_ok())
     }
 
-    /// Asks, or joins those who have asked, and waits until the deadline.
-    pub async fn scrape(self: &Arc<Self>, deadlines: Deadlines) -> Answer {
+    /// Whether it is being asked.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.state().running
+    }
+
+    /// Asks, or joins those who have asked, and waits until the deadline; `None` when there is no
+    /// place for another scrape.
+    pub async fn scrape(self: &Arc<Self>, deadlines: Deadlines) -> Option<Answer> {
         let wait = match (deadlines.said, self.config.timeout) {
             (_, None) => deadlines.answer,
             (true, Some(own)) => deadlines.answer.min(deadlines.now + own),
             (false, Some(own)) => deadlines.now + own,
         };
-        if self.made.elapsed() < self.config.start_delay {
-            return self.answer(None, Err("the start delay is not over".to_owned()));
+        if self.origin.started.elapsed() < self.config.start_delay {
+            return Some(self.answer(None, Err("the start delay is not over".to_owned())));
         }
         let mut ended = self.ended.subscribe();
-        let mine = self.begin(wait);
+        let _waiting = Waiting::new(&self.waiting);
+        let mine = self.begin(wait)?;
         let waited = ended.wait_for(|number| *number >= mine);
-        if tokio::time::timeout_at(wait.into(), waited).await.is_ok() {
-            let state = self.state();
-            let good = state.good.clone().map(|good| good.families);
-            match state.last.clone() {
-                Some((Ok(()), _)) => self.answer_with(&state, good, Ok(()), false),
-                Some((Err(error), _)) => self.answer_with(&state, None, Err(error), false),
-                None => self.answer_with(&state, None, Err("no scrape".to_owned()), false),
-            }
-        } else {
-            self.late()
+        if tokio::time::timeout_at(wait.into(), waited).await.is_err() {
+            return Some(self.late());
         }
+        let state = self.state();
+        let good = state.good.clone().map(|good| good.families);
+        Some(match state.last.clone() {
+            Some((Ok(()), _)) => self.answer_with(&state, good, Ok(()), false),
+            Some((Err(error), _)) => self.answer_with(&state, None, Err(error), false),
+            None => self.answer_with(&state, None, Err("no scrape".to_owned()), false),
+        })
     }
 
     /// The last good answer for one whose time is up.
     fn late(&self) -> Answer {
-        self.counters.timeouts.fetch_add(1, Ordering::Relaxed);
+        self.origin.counters.timeouts.fetch_add(1, Ordering::Relaxed);
         let state = self.state();
         let young = |good: &Good| good.at.elapsed() <= self.limits.stale_max;
         let Some(good) = state.good.clone().filter(young) else {
             return self.answer_with(&state, None, Err("no answer in time".to_owned()), false);
         };
-        self.counters.stale.fetch_add(1, Ordering::Relaxed);
+        self.origin.counters.stale.fetch_add(1, Ordering::Relaxed);
         self.answer_with(&state, Some(good.families), Ok(()), true)
     }
 
@@ -206,36 +248,74 @@ impl Pulled {
                 seconds: state.last.as_ref().map_or(0.0, |(_, took)| took.as_secs_f64()),
                 error: result.is_err(),
                 cached_beans: state.rules.cached_beans,
-                timeouts: self.counters.timeouts.load(Ordering::Relaxed),
+                timeouts: self.origin.counters.timeouts.load(Ordering::Relaxed),
             }),
             error: result.err(),
             stale,
         }
     }
 
-    /// The number of the scrape under way; begins one if there is none.
-    fn begin(self: &Arc<Self>, wait: Instant) -> u64 {
+    /// The number of the scrape under way; begins one if there is none, and a place for it.
+    fn begin(self: &Arc<Self>, wait: Instant) -> Option<u64> {
         let mut state = self.state();
         state.touched = Some(Instant::now());
         if state.running {
-            self.counters.shared.fetch_add(1, Ordering::Relaxed);
-            return state.begun;
+            self.origin.counters.shared.fetch_add(1, Ordering::Relaxed);
+            return Some(state.begun);
         }
+        let place = match &self.origin.places {
+            Some(places) => Some(Arc::clone(places).try_acquire_owned().ok()?),
+            None => None,
+        };
         state.running = true;
         state.begun += 1;
         let number = state.begun;
         drop(state);
-        self.counters.scrapes.fetch_add(1, Ordering::Relaxed);
-        let patience = wait.saturating_duration_since(Instant::now()) * 2;
-        let end = Instant::now() + patience.max(LIFE_MIN);
+        self.origin.counters.scrapes.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let end = now + wait.saturating_duration_since(now).max(self.patience() * 2);
         let pulled = Arc::clone(self);
-        self.tasks.spawn(async move { pulled.run(number, end).await });
-        number
+        self.tasks.spawn(async move { pulled.run(number, end, place).await });
+        Some(number)
     }
 
-    async fn run(self: Arc<Self>, number: u64, end: Instant) {
+    /// The configured time for an answer.
+    fn patience(&self) -> Duration {
+        self.config.timeout.unwrap_or(self.limits.timeout)
+    }
+
+    /// Asks; gives up when nobody waits any more.
+    async fn ask(&self, end: Instant) -> Result<Scraped, Failure> {
+        self.source.give_up(false);
+        let mut scrape = std::pin::pin!(self.source.scrape(end));
+        tokio::select! {
+            result = &mut scrape => return result,
+            () = self.deserted() => {}
+        }
+        let failure = Failure("given up, as nobody waited any more".to_owned());
+        if self.source.give_up(true) {
+            // It has its thread, and its place, until it has ended indeed.
+            return scrape.await.map_err(|_| failure);
+        }
+        Err(failure)
+    }
+
+    /// Ends when nobody has waited for the configured time.
+    async fn deserted(&self) {
+        let mut waiting = self.waiting.subscribe();
+        loop {
+            // The other side lives as long as this input, so that there is no error.
+            let _ = waiting.wait_for(|count| *count == 0).await;
+            let more = waiting.wait_for(|count| *count > 0);
+            if tokio::time::timeout(self.patience(), more).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn run(self: Arc<Self>, number: u64, end: Instant, place: Option<OwnedSemaphorePermit>) {
         let start = Instant::now();
-        let result = self.source.scrape(end).await;
+        let result = self.ask(end).await;
         let took = start.elapsed();
         let input = self.name();
         let mut state = self.state();
@@ -252,7 +332,7 @@ impl Pulled {
                 Ok(())
             }
             Err(failure) => {
-                self.counters.failures.fetch_add(1, Ordering::Relaxed);
+                self.origin.counters.failures.fetch_add(1, Ordering::Relaxed);
                 let error = failure.to_string();
                 match before {
                     Some(false) => debug!(input, error, "scrape failed again"),
@@ -264,6 +344,7 @@ impl Pulled {
         state.last = Some((result, took));
         state.running = false;
         drop(state);
+        drop(place);
         self.ended.send_replace(number);
     }
 
@@ -278,7 +359,7 @@ impl Pulled {
             dropped += over as u64;
         }
         if dropped > 0 {
-            self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
+            self.origin.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
             families.retain(|family| !family.samples.is_empty());
         }
         families
@@ -295,17 +376,12 @@ impl Pulled {
                 tokio::time::sleep(HEARTBEAT_EVERY / 5).await;
                 let Some(pulled) = weak.upgrade() else { return };
                 if pulled.is_idle() {
+                    // Nobody ever closes it.
+                    let Ok(_turn) = HEARTBEATS.acquire().await else { return };
                     pulled.source.heartbeat(Instant::now() + HEARTBEAT_MAX).await;
                 }
             }
         });
-    }
-
-    /// Ends its connection. Blocks for as long as a goodbye may take.
-    pub fn close(&self) {
-        if let Some(goodbye) = self.source.goodbye() {
-            goodbye();
-        }
     }
 
     /// Whether nobody has asked for long; this counts as asking.

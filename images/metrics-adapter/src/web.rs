@@ -10,8 +10,9 @@ mod page;
 mod probe;
 mod route;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::{Semaphore, watch};
@@ -46,8 +47,9 @@ pub struct Live {
 pub trait Actions: Send + Sync {
     /// Reads the configuration again; what was wrong with it, if it was.
     fn reload(&self) -> impl Future<Output = Result<(), String>> + Send;
-    /// Reads it again if the watched file is newer than what is in force.
-    fn reload_if_changed(&self) -> impl Future<Output = ()> + Send;
+    /// Reads it again if the watched file is newer than what is in force; without `again` only if
+    /// that has not been tried before. True when it has another content and is in force.
+    fn reload_if_changed(&self, again: bool) -> impl Future<Output = bool> + Send;
     /// Ends the process.
     fn quit(&self);
     /// Families of the process itself that stand on the page.
@@ -72,6 +74,8 @@ pub struct Site<A> {
     /// Whether new connections are taken.
     pub accepting: watch::Sender<bool>,
     renders: Semaphore,
+    /// Names of pulled metrics that have been told to have no place on the page.
+    told: Mutex<BTreeSet<String>>,
     tasks: TaskTracker,
 }
 
@@ -100,8 +104,15 @@ pub struct Counters {
     pub tls_failed: AtomicU64,
     /// Families of pulled inputs left out or joined because their name was taken by another kind.
     pub family_conflicts: AtomicU64,
-    /// Series of pulled inputs left out because their labels were taken, or for their number.
+    /// Series of pulled inputs left out because their labels were taken.
     pub series_dropped: AtomicU64,
+    /// Pushed series, or lines of them, left out of pages, see [`Page::left_out`]; counted anew by
+    /// every page.
+    ///
+    /// [`Page::left_out`]: crate::exposition::Page::left_out
+    pub pushed_left_out: AtomicU64,
+    /// The same of pulled series.
+    pub pulled_left_out: AtomicU64,
 }
 
 // === impl Site ===
@@ -125,6 +136,7 @@ impl<A: Actions> Site<A> {
             counters,
             accepting: watch::Sender::new(true),
             renders: Semaphore::new(RENDERS_MAX),
+            told: Mutex::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -149,7 +161,7 @@ impl<A: Actions> Site<A> {
             Some(said) => said.saturating_sub(self.limits.margin).max(said / 2),
             None => self.limits.timeout,
         };
-        Deadlines { now, answer: now + wait.min(self.limits.timeout_max()), said: said.is_some() }
+        Deadlines { now, answer: now + wait.min(self.limits.timeout_max), said: said.is_some() }
     }
 }
 

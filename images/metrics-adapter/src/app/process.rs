@@ -1,9 +1,10 @@
 //! What requests and signals may cause, and what it takes to do so.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Instant, SystemTime};
 
 use management::Handle;
 use management::settings::ProcessEnvironment;
@@ -13,7 +14,7 @@ use crate::config::{Config, Mode, Request};
 use crate::exposition::Family;
 use crate::ingest::{Ingest, IngestConfig};
 use crate::metrics;
-use crate::pull::{Probes, Pulled};
+use crate::pull::{Origin, Probes, Pulled};
 use crate::web::auth::Auth;
 use crate::web::{Actions, Counters, Live, Site};
 
@@ -21,12 +22,15 @@ use crate::web::{Actions, Counters, Live, Site};
 #[derive(Debug)]
 pub(crate) struct Process {
     request: Request,
-    ingest: Option<Arc<Ingest>>,
+    ingest: OnceLock<Arc<Ingest>>,
     counters: Arc<Counters>,
     site: OnceLock<Weak<Site<Self>>>,
     handle: OnceLock<HandleBox>,
-    /// The file that is looked at when a scrape comes, and when it last was as it is now.
-    watched: Option<(PathBuf, Mutex<Option<SystemTime>>)>,
+    /// What a reload cannot change, as it is in force.
+    fixed: BTreeMap<String, String>,
+    started: Instant,
+    /// The file that is looked at when a scrape comes.
+    watched: Option<Watched>,
     /// Reloads come one after another.
     reloading: tokio::sync::Mutex<()>,
     pub(crate) reloads: Reloads,
@@ -43,6 +47,22 @@ pub(crate) struct Reloads {
     pub(crate) mappings: AtomicU64,
 }
 
+/// A file that may change.
+#[derive(Debug)]
+struct Watched {
+    path: PathBuf,
+    seen: Mutex<Seen>,
+}
+
+/// When a file was changed that was read.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// It is in force.
+    good: Option<SystemTime>,
+    /// It was looked at, whatever came of it.
+    tried: Option<SystemTime>,
+}
+
 struct HandleBox(Handle);
 
 impl std::fmt::Debug for HandleBox {
@@ -51,13 +71,34 @@ impl std::fmt::Debug for HandleBox {
     }
 }
 
-/// What can be exchanged, and what is bound once.
-pub(super) fn live(config: Config) -> anyhow::Result<(Live, Option<IngestConfig>)> {
+/// What can be exchanged, and what is bound once. What is the same as before is kept, with its
+/// connections, its last answer and what it has counted.
+pub(super) fn live(
+    config: Config,
+    started: Instant,
+    before: Option<&Live>,
+) -> anyhow::Result<(Live, Option<IngestConfig>)> {
     let limits = config.pull;
-    let pulled = config.pulled.into_iter().map(|pulled| Pulled::new(pulled, limits));
+    let pulled = config.pulled.into_iter().map(|pulled| {
+        let known = before.into_iter().flat_map(|live| &live.pulled);
+        let mut origin = Origin::new(started);
+        if let Some(known) = known.into_iter().find(|known| known.name() == pulled.name) {
+            if known.config().is_same(&pulled) {
+                return Ok(Arc::clone(known));
+            }
+            origin.counters = Arc::clone(known.counters());
+        }
+        Pulled::new(pulled, limits, origin)
+    });
+    let (modules, targets) = (config.modules, config.targets);
+    let probes = match before.map(|live| &live.probes) {
+        Some(probes) if probes.is_of(&modules, &targets) => Arc::clone(probes),
+        Some(probes) => Arc::new(probes.with(modules, targets)),
+        None => Arc::new(Probes::new(modules, targets, limits)),
+    };
     let live = Live {
         pulled: pulled.collect::<anyhow::Result<_>>()?,
-        probes: Arc::new(Probes::new(config.modules, config.targets, limits)),
+        probes,
         auth: Auth::new(config.web.users.clone()),
         tls: config.web.tls.clone(),
         web: config.web,
@@ -92,24 +133,40 @@ pub(super) fn inputs(site: &Site<Process>) -> Result<(), String> {
     }
 }
 
+// === impl Watched ===
+
+impl Watched {
+    fn new(path: PathBuf) -> Self {
+        let now = modified(&path);
+        Self { path, seen: Mutex::new(Seen { good: now, tried: now }) }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is newer than what is in force, and, unless `again`, than what was tried.
+    fn is_due(&self, again: bool) -> bool {
+        let Some(now) = modified(&self.path) else { return false };
+        let seen = *self.seen();
+        seen.good < Some(now) && (again || seen.tried < Some(now))
+    }
+}
+
 // === impl Process ===
 
 impl Process {
-    pub(super) fn new(
-        request: Request,
-        watched: Option<PathBuf>,
-        ingest: Option<Arc<Ingest>>,
-    ) -> Self {
+    /// The process of a configuration that is read for the first time.
+    pub(super) fn new(request: Request, config: &Config, started: Instant) -> Self {
         Self {
             request,
-            ingest,
+            ingest: OnceLock::new(),
             counters: Arc::default(),
             site: OnceLock::new(),
             handle: OnceLock::new(),
-            watched: watched.map(|path| {
-                let seen = modified(&path);
-                (path, Mutex::new(seen))
-            }),
+            fixed: config.fixed(),
+            started,
+            watched: config.watched.clone().map(Watched::new),
             reloading: tokio::sync::Mutex::default(),
             reloads: Reloads::default(),
         }
@@ -117,6 +174,13 @@ impl Process {
 
     pub(super) fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// Gives it the reader of pushed inputs, if there is one; once.
+    pub(super) fn set_ingest(&self, ingest: Option<Arc<Ingest>>) {
+        if let Some(ingest) = ingest {
+            let _ = self.ingest.set(ingest);
+        }
     }
 
     /// Tells it whose actions these are; once.
@@ -146,11 +210,11 @@ impl Process {
         for warning in &config.warnings {
             warn!(warning, "configuration");
         }
-        let (live, plan) = live(config).map_err(|error| format!("{error:#}"))?;
-        if live.web.listen != site.live().web.listen {
-            warn!("another address of the page needs a restart");
-        }
-        match (&self.ingest, plan) {
+        self.tell_fixed(&config);
+        let before = site.live();
+        let (live, plan) =
+            live(config, self.started, Some(&before)).map_err(|error| format!("{error:#}"))?;
+        match (self.ingest.get(), plan) {
             (Some(ingest), Some(plan)) => {
                 let rules = plan.mapping.rules().len() as u64;
                 // Nobody else has seen this plan.
@@ -166,19 +230,41 @@ impl Process {
             _ => warn!("pushed inputs that were added or removed need a restart"),
         }
         for pulled in &live.pulled {
-            pulled.keep_alive();
+            if !before.pulled.iter().any(|known| Arc::ptr_eq(known, pulled)) {
+                pulled.keep_alive();
+            }
         }
         site.replace(live);
         Ok(())
     }
-}
 
-impl Actions for Process {
-    async fn reload(&self) -> Result<(), String> {
-        let _alone = self.reloading.lock().await;
+    /// Says what was changed to no effect.
+    fn tell_fixed(&self, config: &Config) {
+        let now = config.fixed();
+        let names = now.keys().chain(self.fixed.keys()).collect::<BTreeSet<_>>();
+        let changed: Vec<&str> = names
+            .into_iter()
+            .filter(|name| now.get(*name) != self.fixed.get(*name))
+            .map(String::as_str)
+            .collect();
+        if !changed.is_empty() {
+            warn!(changed = changed.join(", "), "what was changed there needs a restart");
+        }
+    }
+
+    /// Reads everything again; nobody else does so meanwhile.
+    async fn reload_alone(&self) -> Result<(), String> {
+        let watched = self.watched.as_ref();
+        let now = watched.and_then(|watched| modified(&watched.path));
+        if let Some(watched) = watched {
+            watched.seen().tried = now;
+        }
         let result = self.exchange().await;
         match &result {
             Ok(()) => {
+                if let Some(watched) = watched {
+                    watched.seen().good = now;
+                }
                 self.reloads.good.fetch_add(1, Ordering::Relaxed);
                 info!("configuration read again");
             }
@@ -189,19 +275,21 @@ impl Actions for Process {
         }
         result
     }
+}
 
-    async fn reload_if_changed(&self) {
-        let Some((path, seen)) = &self.watched else { return };
-        let now = modified(path);
-        {
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if now.is_none() || *seen >= now {
-                return;
-            }
-            *seen = now;
-        }
-        // Said in the log and counted.
-        let _ = self.reload().await;
+impl Actions for Process {
+    async fn reload(&self) -> Result<(), String> {
+        let _alone = self.reloading.lock().await;
+        self.reload_alone().await
+    }
+
+    async fn reload_if_changed(&self, again: bool) -> bool {
+        let Some(watched) = self.watched.as_ref().filter(|watched| watched.is_due(again)) else {
+            return false;
+        };
+        let _alone = self.reloading.lock().await;
+        // Somebody else may have done it meanwhile; what was wrong is in the log and counted.
+        watched.is_due(again) && self.reload_alone().await.is_ok()
     }
 
     fn quit(&self) {

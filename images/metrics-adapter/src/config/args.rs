@@ -66,21 +66,24 @@ pub struct Args {
     /// Time for pulled inputs when the scraper does not say how long it waits
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub scrape_timeout: Duration,
+    /// Longest time for pulled inputs, however long the scraper says that it waits
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    pub scrape_timeout_max: Duration,
     /// Taken off the time that the scraper waits, for the way back
     #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = duration)]
     pub scrape_margin: Duration,
     /// Oldest answer of a pulled input that is shown when a new one does not come in time
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub stale_max: Duration,
-    /// Longest body of a pulled input
-    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20,
+    /// Longest body of a pulled input; that of Jolokia takes about 15 times its length in memory
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20,
           value_parser = clap::value_parser!(u64).range(1024..=1 << 30))]
     pub body_bytes_max: u64,
     /// Most series of one pulled input; more are left out
     #[arg(long, value_name = "COUNT", default_value_t = 200_000,
           value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub pulled_series_max: u64,
-    /// Most targets of `/probe` whose connections are kept
+    /// Most targets of `/probe` whose connections are kept; none makes room while it is asked
     #[arg(long, value_name = "COUNT", default_value_t = 32,
           value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub target_sessions_max: u64,

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use management::{ConfigError, Place, Secret, Strings};
 
+use super::remote::{Remote, remote};
 use super::yaml::{Node, Section, Tree};
-use super::{Args, jmx, mapping, web};
+use super::{Args, Fingerprint, jmx, mapping, web};
 use crate::jmx::attach::Selector;
 use crate::jmx::session::Target;
-use crate::keystore::{NameCheck, TlsOptions};
+use crate::keystore::NameCheck;
 use crate::mapping::Mapping;
 use crate::rules::JmxConfig;
 use crate::rules::config::Address;
@@ -28,6 +29,8 @@ pub struct PulledConfig {
     pub timeout: Option<Duration>,
     /// How long it is not asked after the start.
     pub start_delay: Duration,
+    /// Of what it was made.
+    pub fingerprint: Fingerprint,
 }
 
 /// What is asked, and how.
@@ -58,19 +61,6 @@ pub enum PulledKind {
     Json(JsonConfig),
 }
 
-/// Something that answers HTTP.
-#[derive(Clone, Debug)]
-pub struct Remote {
-    /// Whole URL.
-    pub url: String,
-    /// User and password.
-    pub credentials: Option<(String, Secret)>,
-    /// Further headers.
-    pub headers: Vec<(String, String)>,
-    /// What `https` needs.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
-}
-
 /// A document whose numbers are wanted.
 #[derive(Clone, Debug)]
 pub struct JsonConfig {
@@ -99,11 +89,13 @@ pub(super) fn pulled(
     let start_delay = section.duration("start-delay")?;
     let kind = kind_of(kind, section, node, args, env, Whom::Input)?;
     let rules = kind.rules();
+    let fingerprint = Fingerprint::of_node(node, section.file(), rules, env);
     Ok(PulledConfig {
         name,
         labels,
         timeout: timeout.or_else(|| rules?.scrape_timeout),
         start_delay: start_delay.or_else(|| Some(rules?.start_delay)).unwrap_or_default(),
+        fingerprint,
         kind,
     })
 }
@@ -121,7 +113,7 @@ pub(super) fn module(
 
 /// Whether host and port are said here.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Whom {
+pub(super) enum Whom {
     Input,
     /// They come with the request.
     Module,
@@ -234,7 +226,7 @@ fn jmx_target(
     Ok(target)
 }
 
-fn credentials(
+pub(super) fn credentials(
     section: &mut Section<'_>,
     node: &Node,
     env: &dyn Strings,
@@ -258,67 +250,6 @@ fn process(section: &mut Section<'_>, node: &Node) -> Result<Selector, ConfigErr
     }
 }
 
-fn remote(
-    section: &mut Section<'_>,
-    node: &Node,
-    env: &dyn Strings,
-    whom: Whom,
-) -> Result<Remote, ConfigError> {
-    let good = |text: &str| {
-        let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
-        let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-        (plain && !rest.is_empty() && !rest.starts_with('/')).then(|| text.to_owned())
-    };
-    let url = match whom {
-        Whom::Input => {
-            let url = section.value("url", "a URL with http or https", good)?;
-            url.ok_or_else(|| section.refused(node, "url is missing"))?
-        }
-        Whom::Module => {
-            let https = section.truth("https")?.unwrap_or(false);
-            let path = section.text("path")?.unwrap_or("/");
-            let scheme = if https { "https" } else { "http" };
-            let url = format!("{scheme}://target{path}");
-            good(&url)
-                .filter(|_| path.starts_with('/'))
-                .ok_or_else(|| section.refused(node, "path does not begin with /"))?
-        }
-    };
-    let credentials = credentials(section, node, env)?;
-    let headers = headers(section)?;
-    let options = match section.node("tls") {
-        Some(inner) => {
-            let mut tls = Section::new(section.file(), section.key("tls"), inner)?;
-            let options = web::tls_options(&mut tls, env)?;
-            tls.finish()?;
-            options
-        }
-        None => TlsOptions::default(),
-    };
-    let tls = match url.starts_with("https://") {
-        true => {
-            let config = options.client(NameCheck::Always);
-            Some(Arc::new(config.map_err(|it| section.refused(node, &format!("tls: {it}")))?))
-        }
-        false => None,
-    };
-    Ok(Remote { url, credentials, headers, tls })
-}
-
-fn headers(section: &mut Section<'_>) -> Result<Vec<(String, String)>, ConfigError> {
-    let Some(node) = section.node("headers") else { return Ok(Vec::new()) };
-    let inner = Section::new(section.file(), section.key("headers"), node)?;
-    let good = |name: &str, text: &str| {
-        axum::http::HeaderName::try_from(name).is_ok()
-            && axum::http::HeaderValue::try_from(text).is_ok()
-    };
-    let header = |(name, node): &(String, Node)| match &node.value {
-        Tree::Scalar(text) if good(name, text) => Ok((name.clone(), text.clone())),
-        _ => Err(inner.wrong(name, node, "a header and its value")),
-    };
-    inner.entries().iter().map(header).collect()
-}
-
 /// Labels of all series of an input, in the order of their names.
 fn labels(section: &mut Section<'_>) -> Result<Vec<(String, String)>, ConfigError> {
     let Some(node) = section.node("labels") else { return Ok(Vec::new()) };
@@ -335,6 +266,19 @@ fn labels(section: &mut Section<'_>) -> Result<Vec<(String, String)>, ConfigErro
     let mut labels: Vec<_> = inner.entries().iter().map(label).collect::<Result<_, _>>()?;
     labels.sort();
     Ok(labels)
+}
+
+// === impl PulledConfig ===
+
+impl PulledConfig {
+    /// Whether an input made of the other would be the same.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        // Labels may come from there being other inputs.
+        self.name == other.name
+            && self.labels == other.labels
+            && self.fingerprint == other.fingerprint
+    }
 }
 
 // === impl PulledKind ===
@@ -358,8 +302,8 @@ impl PulledKind {
             Self::Jmx { target, .. } => format!("{}:{}", target.host, target.port),
             Self::Attach { process: Selector::Pid(pid), .. } => format!("process {pid}"),
             Self::Attach { process: Selector::Pattern(part), .. } => format!("process {part}"),
-            Self::Jolokia { remote, .. } => remote.url.clone(),
-            Self::Json(json) => json.remote.url.clone(),
+            Self::Jolokia { remote, .. } => remote.origin(),
+            Self::Json(json) => json.remote.origin(),
         }
     }
 
@@ -378,15 +322,5 @@ impl PulledKind {
             Self::Json(json) => json.remote.place(host, port),
         }
         other
-    }
-}
-
-impl Remote {
-    /// Replaces host and port of the URL.
-    fn place(&mut self, host: &str, port: u16) {
-        let (scheme, rest) = self.url.split_once("://").unwrap_or(("http", &self.url));
-        let path = rest.find('/').map_or("", |at| &rest[at..]);
-        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        self.url = format!("{scheme}://{host}:{port}{path}");
     }
 }

@@ -8,7 +8,7 @@ use management::{ConfigError, Place, Strings};
 use super::args::{Args, JmxArgs};
 use super::inputs::{PulledConfig, PulledKind};
 use super::web::{Landing, WebConfig};
-use super::{Config, Mode, is_listen, yaml};
+use super::{Config, Fingerprint, Mode, is_listen, yaml};
 use crate::jmx::session::Target;
 use crate::keystore::{KeystoreError, NameCheck, Store, TlsOptions};
 use crate::rules::JmxConfig;
@@ -47,20 +47,11 @@ pub(super) fn load(args: &Args, jmx: &JmxArgs, env: &dyn Strings) -> Result<Conf
         labels: Vec::new(),
         timeout: rules.scrape_timeout,
         start_delay: rules.start_delay,
+        fingerprint: Fingerprint::of_rules(path, &rules, env),
         kind: PulledKind::Jmx { target, rules: Arc::new(rules) },
     };
-    Ok(Config {
-        mode: Mode::Jmx,
-        web,
-        ingest: None,
-        pulled: vec![pulled],
-        modules: Vec::new(),
-        targets: Vec::new(),
-        pull: args.pull_limits(),
-        watched: Some(jmx.file.clone()),
-        warnings,
-        notes: Vec::new(),
-    })
+    let config = Config::new(Mode::Jmx, web, args.pull_limits());
+    Ok(Config { pulled: vec![pulled], watched: Some(jmx.file.clone()), warnings, ..config })
 }
 
 /// Reads and compiles a rules file.

@@ -28,7 +28,7 @@ const LIMITS: [&str; 11] = [
     "target-scrapes-max",
 ];
 /// Most inputs.
-const INPUTS_MAX: usize = 100;
+pub const INPUTS_MAX: usize = 100;
 /// Most modules and targets of `/probe`.
 const TARGETS_MAX: usize = 10_000;
 
@@ -39,6 +39,13 @@ const TARGETS_MAX: usize = 10_000;
 pub fn read_settings(path: &Path) -> Result<FileSettings, ConfigError> {
     let root = yaml::parse(path, &yaml::read(path)?)?;
     let section = Section::new(path, "", &root)?;
+    Ok(FileSettings { path: path.to_owned(), values: settings(path, &section)? })
+}
+
+fn settings(
+    path: &Path,
+    section: &Section<'_>,
+) -> Result<BTreeMap<String, FileValue>, ConfigError> {
     let mut values = BTreeMap::new();
     for (name, node) in section.entries() {
         match (name.as_str(), &node.value) {
@@ -49,14 +56,14 @@ pub fn read_settings(path: &Path) -> Result<FileSettings, ConfigError> {
                         let expected = format!("one of {}", LIMITS.join(", "));
                         return Err(ConfigError::new(place, Some("limits"), name, expected));
                     }
-                    insert(&mut values, &section, name, node)?;
+                    insert(&mut values, section, name, node)?;
                 }
             }
             (name, _) if SECTIONS.contains(&name) => {}
-            _ => insert(&mut values, &section, name, node)?,
+            _ => insert(&mut values, section, name, node)?,
         }
     }
-    Ok(FileSettings { path: path.to_owned(), values })
+    Ok(values)
 }
 
 fn insert(
@@ -94,24 +101,15 @@ pub(super) fn load(
         connections_max: super::size(args.connections_max),
         ..WebConfig::default()
     };
-    let mut config = Config {
-        mode: Mode::Own,
-        web,
-        ingest: None,
-        pulled: Vec::new(),
-        modules: Vec::new(),
-        targets: Vec::new(),
-        pull: args.pull_limits(),
-        watched: None,
-        warnings: Vec::new(),
-        notes: Vec::new(),
-    };
+    let mut config = Config::new(Mode::Own, web, args.pull_limits());
     let root = match file {
         Some(path) => yaml::parse(path, &yaml::read(path)?)?,
         None => Node { line: 1, value: Tree::Map(Vec::new()) },
     };
     let path = file.unwrap_or(Path::new(""));
     let mut section = Section::new(path, "", &root)?;
+    let flags = settings(path, &section)?.into_iter();
+    config.flags = flags.map(|(name, value)| (name, value.values)).collect();
     inputs(&mut config, args, &mut section, env)?;
     if let Some(node) = section.node("web") {
         let mut inner = Section::new(path, "web", node)?;

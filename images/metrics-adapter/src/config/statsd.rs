@@ -81,18 +81,8 @@ pub(super) fn load(args: &Args, flags: &StatsdArgs) -> Result<Config, ConfigErro
         connections_max: super::size(args.connections_max),
         ..WebConfig::default()
     };
-    Ok(Config {
-        mode: Mode::Statsd,
-        web,
-        ingest: Some(ingest),
-        pulled: Vec::new(),
-        modules: Vec::new(),
-        targets: Vec::new(),
-        pull: args.pull_limits(),
-        watched: None,
-        warnings: Vec::new(),
-        notes: unused(flags),
-    })
+    let config = Config::new(Mode::Statsd, web, args.pull_limits());
+    Ok(Config { ingest: Some(ingest), notes: unused(flags), ..config })
 }
 
 /// Flags that change nothing here, where they were changed.

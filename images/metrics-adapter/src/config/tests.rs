@@ -49,6 +49,24 @@ fn addresses_to_listen_on() {
 }
 
 #[test]
+fn of_the_addresses_of_a_name_ipv4_is_bound_first_and_then_what_can_be() {
+    let v4 = SocketAddr::from(([127, 0, 0, 1], 0));
+    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+    // For documentation: nobody has it.
+    let nowhere = SocketAddr::from(([192, 0, 2, 1], 0));
+    for addresses in [vec![v6, v4], vec![v4, v6], vec![nowhere, v6, v4]] {
+        let bound = bind_one(addresses.clone()).unwrap().local_addr().unwrap();
+        assert_eq!(bound.ip(), v4.ip(), "{addresses:?}");
+    }
+    assert!(bind_one(vec![nowhere]).is_err());
+    assert!(bind_one(Vec::new()).is_err());
+    let taken = TcpListener::bind(v4).unwrap();
+    let addresses = vec![taken.local_addr().unwrap(), v4];
+    let error = bind_one(addresses).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+}
+
+#[test]
 fn targets_are_allowed_by_name_suffix_or_network() {
     let table = [
         ("a:1", "a:1", true),
@@ -117,5 +135,28 @@ fn secrets_come_from_the_file_a_variable_or_another_file() {
             (Err(error), Err(part)) => assert!(error.to_string().contains(part), "{error}"),
             (found, expected) => panic!("{text}: {found:?}, not {expected:?}"),
         }
+    }
+}
+
+#[test]
+fn a_fingerprint_is_of_texts_files_and_variables_but_not_of_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.yml");
+    std::fs::write(folder.path().join("map.yml"), "mappings: []").unwrap();
+    std::fs::write(folder.path().join("word"), "one").unwrap();
+    let text = "mapping: map.yml\npassword: ${WORD}\nheaders: {A: b}\ntls:\n  ca-file: word\n";
+    let print = |text: &str, word: &str| {
+        let env = BTreeMap::from([("WORD".to_owned(), word.to_owned())]);
+        Fingerprint::of_node(&yaml::parse(&path, text).unwrap(), &path, None, &env)
+    };
+    let first = print(text, "a");
+    assert!(first == print(&format!("# more\n\n{text}"), "a"));
+    assert!(first != print(text, "b"));
+    assert!(first != print(&text.replace("A: b", "A: c"), "a"));
+    assert!(first != print(&text.replace("A: b", "Ab: ''"), "a"));
+    for (name, content) in [("map.yml", "mappings: [ ]"), ("word", "two")] {
+        let before = print(text, "a");
+        std::fs::write(folder.path().join(name), content).unwrap();
+        assert!(before != print(text, "a"), "{name}");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use management::{ConfigError, Strings};
 
+use super::Fingerprint;
 use super::inputs::PulledKind;
 use super::yaml::{Node, Section};
 use crate::keystore::{Store, TlsOptions};
@@ -51,6 +52,8 @@ pub struct ModuleConfig {
     pub name: String,
     /// What is done with a target; host and port in it are replaced.
     pub kind: PulledKind,
+    /// Of what it was made.
+    pub fingerprint: Fingerprint,
 }
 
 /// A target that may be asked.
@@ -267,7 +270,8 @@ pub(super) fn modules(
             let kind = module.required("type", node, "jmx, jolokia or json")?;
             let kind = super::inputs::module(kind, &mut module, node, args, env)?;
             module.finish()?;
-            Ok(ModuleConfig { name: name.clone(), kind })
+            let fingerprint = Fingerprint::of_node(node, section.file(), kind.rules(), env);
+            Ok(ModuleConfig { name: name.clone(), kind, fingerprint })
         })
         .collect()
 }

@@ -34,6 +34,7 @@ use lane::Lane;
 use memory::Memory;
 
 pub use convert::value_of;
+pub use stream::GivenUp;
 
 /// Most new connections within one pass over all beans; each is the work of a bean that cannot be
 /// read, which is remembered.
@@ -62,6 +63,8 @@ pub struct Target {
     pub stub: Option<Vec<u8>>,
     /// Connect to `host` whatever host the server advertises (default), or to what it advertises.
     pub advertised_host: bool,
+    /// Ends a scrape that nobody waits for.
+    pub given_up: GivenUp,
 }
 
 /// Why a call has no answer.
@@ -132,6 +135,7 @@ impl Target {
             tls: None,
             stub: None,
             advertised_host: false,
+            given_up: GivenUp::default(),
         }
     }
 }

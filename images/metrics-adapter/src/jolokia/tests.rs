@@ -26,6 +26,14 @@ fn patterns_and_names_are_read() {
 }
 
 #[test]
+fn a_number_that_is_too_large_costs_no_other() {
+    let body = r#"[{"status":200,"request":{"mbean":"a:b=c"},"value":{"A":1e999,"B":2}}]"#;
+    let beans = beans(body.as_bytes()).unwrap();
+    let expected = [("A", Value::Null), ("B", Value::Number(Number::Integer(2)))];
+    assert_eq!(beans[0].1, expected.map(|(name, value)| (name.to_owned(), value)));
+}
+
+#[test]
 fn errors_are_told() {
     let table = [
         ("nonsense", "no answer of Jolokia"),

@@ -39,6 +39,23 @@ fn depth_and_paths_have_limits() {
     assert_eq!(walked(&long), [("b".to_owned(), 2.0)]);
     let deeper = "[".repeat(100_000);
     assert!(numbers(deeper.as_bytes(), "", &mut |_, _| {}).is_err());
+    let deeper = format!(r#"{{"a": 1, "b": {deeper}{}, "c": 2}}"#, "]".repeat(100_000));
+    assert_eq!(walked(&deeper), [("a".to_owned(), 1.0), ("c".to_owned(), 2.0)]);
+}
+
+#[test]
+fn a_number_that_is_too_large_costs_no_other() {
+    let digits = "7".repeat(400);
+    let document = format!(
+        r#"{{"a": 1e999, "b": [2, -2e308,3], "1e999\\": "\" 1e999", "d": {digits}, "e": 1e308}}"#
+    );
+    let found = [("b.0", 2.0), ("b.2", 3.0), ("e", 1e308)];
+    let found = found.map(|(path, value)| (path.to_owned(), value));
+    assert_eq!(walked(&document), found);
+    assert_eq!(numbers(document.as_bytes(), "", &mut |_, _| {}).unwrap(), 3);
+    for text in ["\"", "\"\\", "-", "1e", "1e999"] {
+        assert_eq!(mend(text.as_bytes()).1, u64::from(text == "1e999"), "{text}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::web::Site;
 const LISTENER: &[&str] = &["protocol", "transport", "address"];
 
 /// In the order of [`site`].
-const SITE: [Metric; 22] = [
+const SITE: [Metric; 23] = [
     counter("metrics_adapter_page_requests_total", &[], "Requests to the page"),
     gauge("metrics_adapter_page_in_flight", &[], "Requests under way"),
     counter("metrics_adapter_page_scrapes_total", &[], "Pages made"),
@@ -35,7 +35,13 @@ const SITE: [Metric; 22] = [
     counter(
         "metrics_adapter_pulled_series_conflicts_total",
         &[],
-        "Pulled series left out because another input has the same",
+        "Pulled series left out because another one has the same name and labels",
+    ),
+    counter(
+        "metrics_adapter_page_left_out_total",
+        &["source"],
+        "Series, `pushed` or `pulled`, that a page had no place for: another metric has or implies \
+         their name, or the format forbids their value; counted by every page",
     ),
     counter("metrics_adapter_reloads_total", &["outcome"], "Reloads: `success` or `failure`"),
     gauge("metrics_adapter_input_up", &["input"], "1 while the last scrape of the input was good"),
@@ -69,7 +75,7 @@ const SITE: [Metric; 22] = [
 ];
 
 /// In the order of [`pushed`].
-const PUSHED: [Metric; 33] = [
+const PUSHED: [Metric; 37] = [
     gauge("metrics_adapter_series", &["kind"], "Pushed series there are"),
     gauge("metrics_adapter_families", &[], "Pushed metrics there are"),
     gauge("metrics_adapter_registry_bytes", &[], "Memory of pushed series, about"),
@@ -85,6 +91,21 @@ const PUSHED: [Metric; 33] = [
         &[],
         "Labels renamed because their name is reserved",
     ),
+    counter(
+        "metrics_adapter_labels_cut_total",
+        &[],
+        "Label values and names cut because they were too long",
+    ),
+    counter(
+        "metrics_adapter_series_conflicts_total",
+        &[],
+        "New series refused because their name is of another kind",
+    ),
+    counter(
+        "metrics_adapter_ingest_batches_total",
+        &[],
+        "Times that the reader of pushed inputs had something to take",
+    ),
     gauge("metrics_adapter_cache_entries", &[], "Lines remembered with their series"),
     gauge("metrics_adapter_cache_bytes", &[], "Bytes of their keys"),
     counter("metrics_adapter_cache_gets_total", &[], "Lines looked up"),
@@ -97,6 +118,7 @@ const PUSHED: [Metric; 33] = [
         &[],
         "Samples of Graphite that came too late",
     ),
+    counter("metrics_adapter_graphite_dropped_total", &[], "Samples that a rule discards"),
     counter("metrics_adapter_graphite_tag_errors_total", &[], "Tags of Graphite refused"),
     counter("metrics_adapter_listener_packets_total", LISTENER, "Datagrams, or reads of a stream"),
     counter("metrics_adapter_listener_bytes_total", LISTENER, "Bytes read"),
@@ -159,6 +181,10 @@ pub(super) fn site(site: &Site<Process>) -> Vec<Reading> {
         single(load(&counters.tls_failed)),
         single(load(&counters.family_conflicts)),
         single(load(&counters.series_dropped)),
+        vec![
+            outcome("pushed", &counters.pushed_left_out),
+            outcome("pulled", &counters.pulled_left_out),
+        ],
         vec![outcome("success", &reloads.good), outcome("failure", &reloads.bad)],
         inputs(&|pulled| pulled.is_up().map(|up| f64::from(u8::from(up)))),
         counted(|it| &it.scrapes),
@@ -171,7 +197,7 @@ pub(super) fn site(site: &Site<Process>) -> Vec<Reading> {
         rules(|it| it.plans),
         rules(|it| it.step_limit_hits),
         rules(|it| it.refused_samples),
-        single(number(live.probes.sessions() as u64)),
+        single(number(live.probes.sessions().len() as u64)),
     ];
     SITE.into_iter().zip(values).collect()
 }
@@ -202,6 +228,9 @@ pub(super) fn pushed(counters: &Counters, registry: &registry::Counters) -> Vec<
         single(number(registry.overflowed)),
         single(number(counters.events_over_limit)),
         single(number(registry.renamed_labels)),
+        single(number(registry.cut)),
+        single(number(registry.conflicts)),
+        single(number(counters.batches)),
         single(number(cache.length)),
         single(number(cache.bytes)),
         single(number(cache.gets)),
@@ -210,6 +239,7 @@ pub(super) fn pushed(counters: &Counters, registry: &registry::Counters) -> Vec<
         single(number(counters.graphite_lines)),
         graphite.collect(),
         single(number(counters.graphite_expired)),
+        single(number(counters.graphite_dropped)),
         single(number(counters.graphite_tag_errors)),
         listeners(|it| it.packets),
         listeners(|it| it.bytes),

@@ -1,6 +1,5 @@
 //! What a pulled input answers, and how several answers become one page.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -86,41 +85,61 @@ impl Answer {
     }
 }
 
-/// Joins answers into families in the order of their names.
+/// Joins answers into families in the order of their names. What an answer says of its scrape goes
+/// before what was read.
 #[must_use]
 pub fn merge(answers: &[Answer]) -> (Vec<Family>, Conflicts) {
-    let mut joined: BTreeMap<String, Family> = BTreeMap::new();
-    let mut seen: HashSet<(String, Labels)> = HashSet::new();
-    let mut conflicts = Conflicts::default();
-    // A single input has no rival: its own families are good as they are.
-    let check = answers.len() > 1;
+    let figures: Vec<Vec<Family>> = answers.iter().map(Answer::figures).collect();
+    let mut named: BTreeMap<&str, Vec<(&Answer, &Family)>> = BTreeMap::new();
+    for (answer, figures) in answers.iter().zip(&figures) {
+        for family in figures {
+            named.entry(&family.name).or_default().push((answer, family));
+        }
+    }
     for answer in answers {
-        for family in answer.families.iter().chain(&answer.figures()) {
-            let mut samples = Vec::with_capacity(family.samples.len());
-            for (own, value) in &family.samples {
-                let full = with_labels(own, &answer.labels);
-                if check && !seen.insert((family.name.clone(), full.clone())) {
-                    conflicts.series += 1;
-                } else {
-                    samples.push((full, *value));
-                }
-            }
-            match joined.entry(family.name.clone()) {
-                Entry::Vacant(place) => {
-                    place.insert(Family { samples, ..family.clone() });
-                }
-                Entry::Occupied(mut place) => {
-                    let known = place.get_mut();
-                    if known.kind != family.kind {
-                        conflicts.families += 1;
-                        known.kind = Kind::Untyped;
-                    }
-                    known.samples.append(&mut samples);
-                }
+        for family in answer.families.iter() {
+            named.entry(&family.name).or_default().push((answer, family));
+        }
+    }
+    let mut conflicts = Conflicts::default();
+    let joined = named.into_values().filter_map(|rivals| join(&rivals, &mut conflicts)).collect();
+    (joined, conflicts)
+}
+
+/// Families of one name as one; of two series with the same labels, in whatever order, the first
+/// stays.
+fn join(rivals: &[(&Answer, &Family)], conflicts: &mut Conflicts) -> Option<Family> {
+    let (alone, first) = rivals.first()?;
+    // An input makes no series twice by itself, and without labels of ours none becomes another.
+    let check = rivals.len() > 1 || !alone.labels.is_empty();
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut kind = first.kind;
+    let mut samples = Vec::with_capacity(rivals.iter().map(|(_, it)| it.samples.len()).sum());
+    for (answer, family) in rivals {
+        if family.kind != first.kind {
+            conflicts.families += 1;
+            kind = Kind::Untyped;
+        }
+        for (own, value) in &family.samples {
+            let full = with_labels(own, &answer.labels);
+            if check && !seen.insert(sorted(&full)) {
+                conflicts.series += 1;
+            } else {
+                samples.push((full, *value));
             }
         }
     }
-    (joined.into_values().collect(), conflicts)
+    Some(Family { name: first.name.clone(), help: first.help.clone(), kind, samples })
+}
+
+/// The text of labels in the order of their names.
+fn sorted(labels: &Labels) -> String {
+    let mut pairs: Vec<_> = labels.pairs().collect();
+    if pairs.is_sorted() {
+        return labels.as_str().to_owned();
+    }
+    pairs.sort_unstable();
+    Labels::new(pairs).as_str().to_owned()
 }
 
 /// Labels of a series with those of its input; a label that is there already stays.

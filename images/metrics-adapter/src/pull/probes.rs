@@ -1,10 +1,11 @@
 //! `/probe`: targets named by the scraper, within what was allowed.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use super::{Answer, Deadlines, Pulled};
+use super::{Answer, Deadlines, Origin, Pulled};
 use crate::config::{AllowedTarget, ModuleConfig, PullLimits, PulledConfig};
 
 /// Modules, allowed targets, and the sessions that are kept.
@@ -15,7 +16,9 @@ pub struct Probes {
     limits: PullLimits,
     /// In the order of their last use.
     sessions: Mutex<Vec<Session>>,
-    scrapes: Semaphore,
+    /// A place for each target that is being asked, until that has come to its end: who asked may
+    /// have gone before.
+    scrapes: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -55,8 +58,26 @@ impl Probes {
         targets: Vec<AllowedTarget>,
         limits: PullLimits,
     ) -> Self {
-        let scrapes = Semaphore::new(limits.scrapes_max);
+        let scrapes = Arc::new(Semaphore::new(limits.scrapes_max));
         Self { modules, targets, limits, sessions: Mutex::default(), scrapes }
+    }
+
+    /// The same with other modules and targets. What is being asked keeps its place.
+    #[must_use]
+    pub fn with(&self, modules: Vec<ModuleConfig>, targets: Vec<AllowedTarget>) -> Self {
+        let (limits, scrapes) = (self.limits, Arc::clone(&self.scrapes));
+        Self { modules, targets, limits, sessions: Mutex::default(), scrapes }
+    }
+
+    /// Whether these modules and targets are the ones that there are.
+    #[must_use]
+    pub fn is_of(&self, modules: &[ModuleConfig], targets: &[AllowedTarget]) -> bool {
+        let same = |(one, other): (&ModuleConfig, &ModuleConfig)| {
+            one.name == other.name && one.fingerprint == other.fingerprint
+        };
+        self.targets == targets
+            && self.modules.len() == modules.len()
+            && self.modules.iter().zip(modules).all(same)
     }
 
     /// Whether there is anything that could be asked.
@@ -67,8 +88,9 @@ impl Probes {
 
     /// Sessions kept.
     #[must_use]
-    pub fn sessions(&self) -> usize {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).len()
+    pub fn sessions(&self) -> Vec<Arc<Pulled>> {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.iter().map(|session| Arc::clone(&session.pulled)).collect()
     }
 
     /// Asks a target with a module; the first one if none is named.
@@ -90,14 +112,12 @@ impl Probes {
             None => self.modules.first(),
         };
         let module = module.ok_or(ProbeError::Module)?;
-        let Ok(_place) = self.scrapes.try_acquire() else {
-            return Err(ProbeError::Busy);
-        };
         let pulled = self.session(module, target, host, port)?;
-        Ok(pulled.scrape(deadlines).await)
+        pulled.scrape(deadlines).await.ok_or(ProbeError::Busy)
     }
 
-    /// The session of a target, made if there is none; the one that was not used for longest goes.
+    /// The session of a target, made if there is none and a place for it; of those that are not
+    /// being asked the one that was not used for longest goes.
     fn session(
         &self,
         module: &ModuleConfig,
@@ -114,18 +134,26 @@ impl Probes {
             sessions.push(session);
             return Ok(pulled);
         }
+        let full = sessions.len() >= self.limits.sessions_max;
+        let idle = sessions.iter().position(|session| !session.pulled.is_running());
+        if self.scrapes.available_permits() == 0 || full && idle.is_none() {
+            return Err(ProbeError::Busy);
+        }
         let config = PulledConfig {
             name: format!("{}@{target}", module.name),
             labels: Vec::new(),
             kind: module.kind.at(host, port),
             timeout: None,
-            start_delay: std::time::Duration::ZERO,
+            start_delay: Duration::ZERO,
+            fingerprint: module.fingerprint,
         };
-        let pulled = Pulled::new(config, self.limits)
+        let places = Some(Arc::clone(&self.scrapes));
+        let origin = Origin { places, ..Origin::new(Instant::now()) };
+        let pulled = Pulled::new(config, self.limits, origin)
             .map_err(|error| ProbeError::Client(format!("{error:#}")))?;
         pulled.keep_alive();
-        if sessions.len() >= self.limits.sessions_max {
-            sessions.remove(0);
+        if let Some(index) = idle.filter(|_| full) {
+            sessions.remove(index);
         }
         let module = module.name.clone();
         sessions.push(Session { module, target, pulled: Arc::clone(&pulled) });

@@ -10,7 +10,7 @@ use super::Failure;
 use crate::config::Remote;
 
 /// Longest wait for a connection.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
+const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// Something that is asked again and again.
 #[derive(Debug)]

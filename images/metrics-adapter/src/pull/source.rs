@@ -8,7 +8,7 @@ use crate::config::{PullLimits, PulledConfig, PulledKind};
 use crate::exposition::Family;
 use crate::jmx::attach::{self, Selector};
 use crate::jmx::collector::Collector;
-use crate::jmx::session::Target;
+use crate::jmx::session::{GivenUp, Target};
 use crate::jolokia::Jolokia;
 use crate::json::Json;
 use crate::rules::{JmxConfig, RuleCounters};
@@ -32,13 +32,14 @@ pub(super) struct Attached {
     process: Selector,
     rules: JmxConfig,
     collector: Option<Collector>,
+    given_up: GivenUp,
 }
 
 /// A way to ask.
 #[derive(Debug)]
 pub(super) enum Source {
-    Jmx(Arc<Mutex<Collector>>),
-    Attach(Arc<Mutex<Attached>>),
+    Jmx(Arc<Mutex<Collector>>, GivenUp),
+    Attach(Arc<Mutex<Attached>>, GivenUp),
     Jolokia(Arc<Jolokia>),
     Json(Arc<Json>),
 }
@@ -59,16 +60,20 @@ impl Source {
     pub(super) fn new(config: &PulledConfig, limits: &PullLimits) -> anyhow::Result<Self> {
         Ok(match &config.kind {
             PulledKind::Jmx { target, rules } => {
-                let collector = Collector::new(target.clone(), rules.as_ref().clone());
-                Self::Jmx(Arc::new(Mutex::new(collector)))
+                let given_up = GivenUp::default();
+                let target = Target { given_up: given_up.clone(), ..target.clone() };
+                let collector = Collector::new(target, rules.as_ref().clone());
+                Self::Jmx(Arc::new(Mutex::new(collector)), given_up)
             }
             PulledKind::Attach { process, rules } => {
+                let given_up = GivenUp::default();
                 let attached = Attached {
                     process: process.clone(),
                     rules: rules.as_ref().clone(),
                     collector: None,
+                    given_up: given_up.clone(),
                 };
-                Self::Attach(Arc::new(Mutex::new(attached)))
+                Self::Attach(Arc::new(Mutex::new(attached)), given_up)
             }
             PulledKind::Jolokia { remote, rules } => {
                 Self::Jolokia(Arc::new(Jolokia::new(remote, rules, limits.body_bytes_max)?))
@@ -84,7 +89,7 @@ impl Source {
 
     pub(super) async fn scrape(&self, end: Instant) -> Result<Scraped, Failure> {
         match self {
-            Self::Jmx(collector) => {
+            Self::Jmx(collector, _) => {
                 let collector = Arc::clone(collector);
                 blocking(move || {
                     let mut collector = collector.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +97,7 @@ impl Source {
                 })
                 .await
             }
-            Self::Attach(attached) => {
+            Self::Attach(attached, _) => {
                 let attached = Arc::clone(attached);
                 blocking(move || {
                     attached.lock().unwrap_or_else(PoisonError::into_inner).scrape(end)
@@ -112,11 +117,23 @@ impl Source {
         }
     }
 
+    /// Tells a scrape that blocks a thread to end (or, with false, that the next one may wait
+    /// again); true if it does so by itself, false if it ends by being dropped.
+    pub(super) fn give_up(&self, given_up: bool) -> bool {
+        match self {
+            Self::Jmx(_, flag) | Self::Attach(_, flag) => {
+                flag.set(given_up);
+                true
+            }
+            Self::Jolokia(_) | Self::Json(_) => false,
+        }
+    }
+
     /// A scrape under way keeps the connection alive by itself, and a heartbeat that broke off
     /// shows with the next scrape.
     pub(super) async fn heartbeat(&self, end: Instant) {
         let beat: Box<dyn FnOnce() + Send> = match self {
-            Self::Jmx(collector) => {
+            Self::Jmx(collector, _) => {
                 let collector = Arc::clone(collector);
                 Box::new(move || {
                     if let Ok(mut collector) = collector.try_lock() {
@@ -124,7 +141,7 @@ impl Source {
                     }
                 })
             }
-            Self::Attach(attached) => {
+            Self::Attach(attached, _) => {
                 let attached = Arc::clone(attached);
                 Box::new(move || {
                     if let Ok(mut attached) = attached.try_lock()
@@ -156,7 +173,7 @@ impl Source {
     /// Ends the connection, if there is one and nobody uses it.
     pub(super) fn goodbye(&self) -> Option<Box<dyn FnOnce() + Send>> {
         match self {
-            Self::Jmx(collector) => {
+            Self::Jmx(collector, _) => {
                 let collector = Arc::clone(collector);
                 Some(Box::new(move || {
                     if let Ok(mut collector) = collector.try_lock() {
@@ -164,7 +181,7 @@ impl Source {
                     }
                 }))
             }
-            Self::Attach(attached) => {
+            Self::Attach(attached, _) => {
                 let attached = Arc::clone(attached);
                 Some(Box::new(move || {
                     if let Ok(mut attached) = attached.try_lock()
@@ -209,6 +226,8 @@ impl Attached {
     fn find(&self, end: Instant) -> Result<Target, Failure> {
         let found = attach::attach(&self.process, end);
         let url = found.map_err(|error| Failure(error.to_string()))?.url;
-        Target::from_url(&url).map_err(|error| Failure(format!("the local agent: {error}")))
+        let target = Target::from_url(&url);
+        let target = target.map_err(|error| Failure(format!("the local agent: {error}")))?;
+        Ok(Target { given_up: self.given_up.clone(), ..target })
     }
 }

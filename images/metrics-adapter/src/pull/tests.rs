@@ -37,6 +37,32 @@ fn what_two_inputs_say_alike_is_there_once() {
 }
 
 #[test]
+fn the_order_of_labels_makes_no_other_series() {
+    let one = answer("", vec![family("a", Kind::Gauge, &[("x=\"1\",y=\"2\"", 1.0)])]);
+    let other = answer("", vec![family("a", Kind::Gauge, &[("y=\"2\",x=\"1\"", 2.0)])]);
+    let (families, conflicts) = merge(&[one.clone(), other]);
+    assert_eq!(conflicts, answer::Conflicts { families: 0, series: 1 });
+    assert_eq!(families, *one.families);
+    // The label that the input adds is one of them.
+    let samples = [("x=\"1\"", 1.0), ("input=\"p\",x=\"1\"", 2.0)];
+    let (families, conflicts) = merge(&[answer("p", vec![family("a", Kind::Gauge, &samples)])]);
+    assert_eq!(conflicts, answer::Conflicts { families: 0, series: 1 });
+    assert_eq!(families, [family("a", Kind::Gauge, &[("x=\"1\",input=\"p\"", 1.0)])]);
+}
+
+#[test]
+fn what_is_said_of_a_scrape_is_not_said_twice_by_a_rule() {
+    let samples = [("", 7.0), ("bean=\"x\"", 8.0)];
+    let mut one = answer("", vec![family("jmx_scrape_error", Kind::Gauge, &samples)]);
+    one.jmx = Some(answer::JmxFigures { seconds: 0.5, error: false, cached_beans: 3, timeouts: 0 });
+    let (families, conflicts) = merge(&[one]);
+    assert_eq!(conflicts, answer::Conflicts { families: 0, series: 1 });
+    let found = families.iter().find(|family| family.name == "jmx_scrape_error").unwrap();
+    let labels = |text| Labels::from_rendered(text);
+    assert_eq!(found.samples, [(labels(""), 0.0), (labels("bean=\"x\""), 8.0)]);
+}
+
+#[test]
 fn a_label_that_is_there_already_stays() {
     let own = answer("p", vec![family("a", Kind::Gauge, &[("input=\"own\"", 1.0)])]);
     let (families, _) = merge(&[own]);

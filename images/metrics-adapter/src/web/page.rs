@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::task::JoinSet;
+use tracing::warn;
 
 use super::{Actions, Counters, Live, Site};
 use crate::exposition::{Family, Format, Page};
@@ -24,6 +25,9 @@ const SLICE_SERIES: usize = 512;
 const SLICE_BYTES: usize = 64 * 1024;
 /// Smaller bodies are not worth compressing.
 const GZIP_BYTES_MIN: usize = 1024;
+
+/// Metrics that are told to have no place.
+const TOLD_MAX: usize = 64;
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +47,7 @@ impl Shown {
             }
             accept.push_str(value.to_str().unwrap_or_default());
         }
-        let codings = headers.get_all(header::ACCEPT_ENCODING).iter();
-        let gzip = codings.filter_map(|value| value.to_str().ok()).any(takes_gzip);
+        let gzip = takes_gzip(headers.get_all(header::ACCEPT_ENCODING).iter());
         Self { format: Format::negotiate(&accept), gzip }
     }
 
@@ -53,15 +56,22 @@ impl Shown {
     }
 }
 
-/// Whether one value of `Accept-Encoding` takes gzip.
-fn takes_gzip(value: &str) -> bool {
-    value.split(',').any(|item| {
+/// Whether values of `Accept-Encoding` take gzip. What is said of it goes before what is said of
+/// all.
+fn takes_gzip<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> bool {
+    let (mut named, mut any) = (None, None);
+    for item in values.filter_map(|value| value.to_str().ok()).flat_map(|it| it.split(',')) {
         let (coding, parameters) = item.split_once(';').unwrap_or((item, ""));
-        let coding = coding.trim();
-        let quality = parameters.trim().strip_prefix("q=").unwrap_or("1").trim();
-        (coding.eq_ignore_ascii_case("gzip") || coding == "*")
-            && quality.parse::<f64>().is_ok_and(|quality| quality > 0.0)
-    })
+        let quality = parameters.trim().strip_prefix(['q', 'Q']).unwrap_or("=1");
+        let quality = quality.trim_start().strip_prefix('=').unwrap_or_default().trim();
+        let taken = quality.parse::<f64>().is_ok_and(|quality| quality > 0.0);
+        match coding.trim() {
+            "*" => any = Some(taken),
+            coding if coding.eq_ignore_ascii_case("gzip") => named = Some(taken),
+            _ => {}
+        }
+    }
+    named.or(any).unwrap_or(false)
 }
 
 /// Everything that stands on the page.
@@ -76,6 +86,10 @@ pub(super) async fn render<A: Actions>(
     // Only so many pages are in memory; who waits is bounded by the limit on connections.
     let _place = site.renders.acquire().await;
     let mut page = Page::new(shown.format);
+    // Whoever comes first has a name. What the process says of itself cannot be taken from it by
+    // what is pushed, and a sender outlives what is pulled, which others choose the names of.
+    families(&mut page, &site.actions.families()).await;
+    let before = page.left_out();
     if let Some(ingest) = &site.ingest {
         let mut cursor = Cursor::default();
         loop {
@@ -89,8 +103,9 @@ pub(super) async fn render<A: Actions>(
             tokio::task::yield_now().await;
         }
     }
-    families(&mut page, &joined(&site.counters, &answers)).await;
-    families(&mut page, &site.actions.families()).await;
+    let pushed = page.left_out();
+    site.counters.pushed_left_out.fetch_add(pushed - before, Ordering::Relaxed);
+    pulled_families(site, &mut page, &answers).await;
     let body = finish(page, shown).await;
     Counters::count(&site.counters.scrapes);
     let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -111,11 +126,11 @@ async fn pulled(live: &Live, deadlines: Deadlines) -> Vec<Answer> {
         answers.extend(answer);
     }
     answers.sort_unstable_by_key(|(index, _)| *index);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    answers.into_iter().filter_map(|(_, answer)| answer).collect()
 }
 
 /// Answers as families; what could not stand beside something else is counted.
-pub(super) fn joined(counters: &Counters, answers: &[Answer]) -> Vec<Family> {
+fn joined(counters: &Counters, answers: &[Answer]) -> Vec<Family> {
     if answers.is_empty() {
         return Vec::new();
     }
@@ -125,17 +140,38 @@ pub(super) fn joined(counters: &Counters, answers: &[Answer]) -> Vec<Family> {
     families
 }
 
-/// Writes families with other tasks in between.
-pub(super) async fn families(page: &mut Page, families: &[Family]) {
+/// Writes what was pulled. What cannot stand on the page, mostly because the name is taken, is
+/// counted, and each name is told once.
+pub(super) async fn pulled_families<A>(site: &Site<A>, page: &mut Page, answers: &[Answer]) {
+    let before = page.left_out();
+    let refused = families(page, &joined(&site.counters, answers)).await;
+    site.counters.pulled_left_out.fetch_add(page.left_out() - before, Ordering::Relaxed);
+    for name in refused {
+        let mut told = site.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TOLD_MAX && told.insert(name.clone()) {
+            warn!(metric = name, "series of a pulled metric have no place on the page");
+        }
+    }
+}
+
+/// Writes families with other tasks in between; gives the names of some that are not there as a
+/// whole.
+async fn families(page: &mut Page, families: &[Family]) -> Vec<String> {
     let mut series = 0;
+    let mut refused = Vec::new();
     for family in families {
+        let before = page.left_out();
         page.family(family);
+        if page.left_out() > before && refused.len() < TOLD_MAX {
+            refused.push(family.name.clone());
+        }
         series += family.samples.len();
         if series >= SLICE_SERIES {
             series = 0;
             tokio::task::yield_now().await;
         }
     }
+    refused
 }
 
 /// The bytes of a page; `shown.gzip` is kept even for small ones, so that the header is right.

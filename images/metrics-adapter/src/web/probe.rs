@@ -33,7 +33,6 @@ pub(super) async fn answer<A: Actions>(
     };
     let good = answer.error.is_none();
     let mut page = Page::new(shown.format);
-    page::families(&mut page, &page::joined(&site.counters, &[answer])).await;
     let gauge = |name: &str, help: &str, value| Family {
         name: name.to_owned(),
         help: help.to_owned(),
@@ -44,6 +43,7 @@ pub(super) async fn answer<A: Actions>(
     page.family(&gauge("probe_duration_seconds", "Seconds that the probe took", seconds));
     let success = f64::from(u8::from(good));
     page.family(&gauge("probe_success", "1 when the target answered, else 0", success));
+    page::pulled_families(site, &mut page, &[answer]).await;
     Counters::count(&site.counters.scrapes);
     let body = page::finish(page, shown).await;
     route::response(site, body, shown)

@@ -13,9 +13,18 @@ use crate::config::Landing;
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 
 pub(super) async fn answer<A: Actions>(site: &Site<A>, request: &Parts) -> Response {
-    site.actions.reload_if_changed().await;
-    let live = site.live();
-    match live.auth.verify(text(&request.headers, header::AUTHORIZATION.as_str())).await {
+    let mut live = site.live();
+    let credentials = text(&request.headers, header::AUTHORIZATION.as_str());
+    let mut verdict = live.auth.verify(credentials).await;
+    // A file that has changed may name other users, so that it is read for strangers too; but they
+    // cannot make us read it more than once.
+    if verdict != Verdict::Busy
+        && site.actions.reload_if_changed(verdict == Verdict::Admitted).await
+    {
+        live = site.live();
+        verdict = live.auth.verify(credentials).await;
+    }
+    match verdict {
         Verdict::Admitted => {}
         Verdict::Refused => {
             Counters::count(&site.counters.unauthorized);

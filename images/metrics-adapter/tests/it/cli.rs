@@ -63,6 +63,25 @@ fn what_is_wrong_in_a_file_is_named_with_line_and_key() {
 }
 
 #[test]
+fn what_may_be_secret_is_not_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "hush7";
+    for line in [
+        "url: http://admin:hush7@a.test/m",
+        "url: http://hush7@a.test",
+        "url: ftp://admin:hush7@a.test/m",
+        "url: \"http://a.test/ ?token=hush7\"",
+        "url: http://?token=hush7",
+        "url: http://a.test\n  headers: {Authorization: \"Bearer hush7\\nx\"}",
+        "url: http://a.test\n  headers: {Authorization: [hush7]}",
+    ] {
+        let own = written(folder.path(), "own.yml", &format!("inputs:\n- type: json\n  {line}\n"));
+        let said = refusal(&["--config", &own, "check"]);
+        assert!(said.contains("inputs[0]") && !said.contains(secret), "{line}: {said}");
+    }
+}
+
+#[test]
 fn what_is_wrong_on_a_command_line_of_an_original_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let rules = written(folder.path(), "rules.yml", "lowercaseOutputName: true\n");

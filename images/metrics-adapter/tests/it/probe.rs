@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::support::adapter::{Adapter, get};
 use crate::support::server::Server;
+use crate::support::wait_until;
 use crate::web::accepted_by_promtool;
 
 fn adapter(folder: &std::path::Path, targets: &str, more: &str) -> Adapter {
@@ -74,9 +75,46 @@ fn a_target_that_is_down_is_told_and_does_not_fail_the_scrape() {
 }
 
 #[test]
+fn a_target_cannot_say_of_itself_that_it_answered() {
+    let server = Server::start(|_, _| (200, r#"{"probe_success": 7, "a": 1}"#.to_owned()));
+    let folder = tempfile::tempdir().unwrap();
+    let adapter = adapter(folder.path(), &format!("\"{}\"", server.addr), "");
+    let page = adapter.get(&format!("/probe?target={}", server.addr)).text();
+    assert!(page.contains("\nprobe_success 1\n") && page.contains("\na 1\n"), "{page}");
+    accepted_by_promtool(&page);
+}
+
+#[test]
 fn without_modules_there_is_no_probe() {
     let adapter = Adapter::statsd(&[]);
     assert_eq!(adapter.get("/probe?target=127.0.0.1:1").status, 404);
+}
+
+#[test]
+fn a_target_that_hangs_keeps_its_place_and_its_session() {
+    let (hangs, good) = (server(), server());
+    let folder = tempfile::tempdir().unwrap();
+    let targets = [&hangs, &good].map(|server| format!("\"{}\"", server.addr)).join(", ");
+    let path = |server: &Server| format!("/probe?target={}&module=stats", server.addr);
+    let brief = [("X-Prometheus-Scrape-Timeout-Seconds", "0.3")];
+    for (scrapes, sessions) in [(1, 9), (9, 1)] {
+        let limits = format!(
+            "limits:\n  target-scrapes-max: {scrapes}\n  target-sessions-max: {sessions}\n"
+        );
+        let adapter = adapter(folder.path(), &targets, &limits);
+        hangs.set_open(false);
+        let before = hangs.requests();
+        // Who asked goes, and then again; the scrape is the same.
+        for _ in 0..2 {
+            let page = get(adapter.page, &path(&hangs), &brief).text();
+            assert!(page.contains("probe_success 0"), "{page}");
+            let other = get(adapter.page, &path(&good), &[]);
+            assert_eq!(other.status, 503, "{limits}");
+        }
+        assert_eq!(hangs.requests(), before + 1, "{limits}");
+        hangs.set_open(true);
+        wait_until("there is place again", || get(adapter.page, &path(&good), &[]).status == 200);
+    }
 }
 
 #[test]
@@ -91,7 +129,7 @@ fn only_so_many_targets_are_asked_at_a_time_and_kept() {
     server.set_open(false);
     let (page, first) = (adapter.page, path(&server));
     let waiting = std::thread::spawn(move || get(page, &first, &[]));
-    crate::support::wait_until("the first is asked", || server.requests() == 1);
+    wait_until("the first is asked", || server.requests() == 1);
     assert_eq!(adapter.get(&path(&other)).status, 503);
     server.set_open(true);
     assert!(waiting.join().unwrap().text().contains("probe_success 1"));

@@ -1,7 +1,7 @@
 //! The page: paths, formats, compression, authentication, TLS, reloads.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -96,8 +96,64 @@ fn formats_are_negotiated_and_compressed() {
     let open = get(adapter.page, "/metrics", &[("Accept", table[2].0)]).text();
     assert!(open.ends_with("# EOF\n"), "{open}");
     assert!(open.contains("statsd_exporter_lines_total 2.0"), "{open}");
-    let refused = get(adapter.page, "/metrics", &[("Accept-Encoding", "gzip;q=0")]);
-    assert_eq!(refused.header("content-encoding"), None);
+    for (accepted, packed) in [
+        ("gzip;q=0", false),
+        ("gzip;q=0, *", false),
+        ("*, gzip;q=0", false),
+        ("*;q=0, GZIP;Q=0.1", true),
+        ("*", true),
+        ("br", false),
+    ] {
+        let reply = get(adapter.page, "/metrics", &[("Accept-Encoding", accepted)]);
+        assert_eq!(reply.header("content-encoding").is_some(), packed, "{accepted}");
+    }
+}
+
+#[test]
+fn what_is_pushed_takes_no_name_of_the_adapters_own_metrics() {
+    let adapter = Adapter::statsd(&[]);
+    adapter
+        .send("statsd_exporter_udp_packet_drops_total:5|c\nstatsd_exporter_lines:5|ms\nhits:1|c");
+    for accept in ["text/plain", "application/openmetrics-text"] {
+        let page = get(adapter.page, "/metrics", &[("Accept", accept)]).text();
+        let name = "statsd_exporter_udp_packet_drops_total";
+        let found: Vec<&str> = page.lines().filter(|line| line.starts_with(name)).collect();
+        assert_eq!(found.len(), 1, "{accept}: {page}");
+        assert!(found[0].starts_with(&format!("{name} 0")), "{accept}: {page}");
+    }
+    let page = adapter.metrics();
+    assert!(page.contains("hits 1"), "{page}");
+    accepted_by_promtool(&page);
+    let ours = get(adapter.probe, "/metrics", &[]).text();
+    let name = "metrics_adapter_page_left_out_total{source=\"pushed\"} ";
+    let count = ours.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    assert!(count.parse::<f64>().unwrap() >= 3.0, "{ours}");
+}
+
+#[test]
+fn what_is_cut_refused_or_discarded_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mapping = "mappings:\n- match: noise.*\n  name: noise\n  action: drop\n";
+    std::fs::write(folder.path().join("map.yml"), mapping).unwrap();
+    let own = folder.path().join("own.yml");
+    let text = "limits:\n  label-bytes-max: 16\ninputs:\n- type: statsd\n  udp: 127.0.0.1:0\n\
+                - type: graphite\n  udp: 127.0.0.1:0\n  mapping: map.yml\n";
+    std::fs::write(&own, text).unwrap();
+    let adapter = Adapter::own(&own);
+    adapter.send("x:1|c\nx:1|g\ny:1|c|#l:a_value_that_is_too_long");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let lines = b"noise.a 1\nnoise.b 2\n";
+    socket.send_to(lines, adapter.listener("graphite-udp")).unwrap();
+    for line in [
+        "metrics_adapter_graphite_dropped_total 2",
+        "metrics_adapter_labels_cut_total 1",
+        "metrics_adapter_series_conflicts_total 1",
+        "metrics_adapter_ingest_batches_total 2",
+    ] {
+        wait_until(line, || {
+            get(adapter.probe, "/metrics", &[]).text().lines().any(|found| found == line)
+        });
+    }
 }
 
 #[test]

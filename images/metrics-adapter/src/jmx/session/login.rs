@@ -136,9 +136,13 @@ fn dial(
         }
     };
     let stream =
-        Stream::connect(&host, port, config, deadline).map_err(|source| match source.kind() {
-            std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => SessionError::Deadline,
-            _ => SessionError::Io { target: name.clone(), source },
+        Stream::connect(&host, port, config, deadline, &target.given_up).map_err(|source| {
+            match source.kind() {
+                std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => {
+                    SessionError::Deadline
+                }
+                _ => SessionError::Io { target: name.clone(), source },
+            }
         })?;
     let connection = Connection::open(stream, Limits::default())
         .map_err(|error| SessionError::of_stream(error, &name))?;
