@@ -237,7 +237,7 @@ impl JvmFamilies {
             let value = attributes.iter().find(|(info, _)| info.name == source.attribute);
             let number = match (source.key, value.map(|(_, value)| *value)) {
                 ("", Some(Value::Number(number))) => number.as_f64(),
-                (key, Some(Value::Composite(entries))) => {
+                (key, Some(Value::Composite { entries, .. })) => {
                     match entries.iter().find(|(name, _)| name == key) {
                         Some((_, Value::Number(number))) => number.as_f64(),
                         _ => continue,

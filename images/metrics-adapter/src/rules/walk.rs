@@ -116,7 +116,7 @@ pub(super) fn text(value: &Value) -> Option<String> {
         Value::Boolean(value) => Some(value.to_string()),
         Value::Date(millis) => Some(seconds(*millis).to_string()),
         Value::Null
-        | Value::Composite(_)
+        | Value::Composite { .. }
         | Value::Tabular { .. }
         | Value::Array
         | Value::Other(_) => None,
@@ -156,13 +156,13 @@ impl<'a, 'v> Walk<'a, 'v> {
             Value::Date(millis) => Scalar::Seconds(seconds(*millis)),
             Value::Text(text) => Scalar::Text(text),
             Value::Null | Value::Array | Value::Other(_) => return,
-            Value::Composite(entries) if depth < DEPTH_MAX => {
+            Value::Composite { entries, .. } if depth < DEPTH_MAX => {
                 return self.composite(name, entries, depth);
             }
-            Value::Tabular { index, rows } if depth < DEPTH_MAX => {
+            Value::Tabular { index, rows, .. } if depth < DEPTH_MAX => {
                 return self.tabular(name, index, rows, depth);
             }
-            Value::Composite(_) | Value::Tabular { .. } => return,
+            Value::Composite { .. } | Value::Tabular { .. } => return,
         };
         let (length, odd) = self.push(name);
         let place = Place {
@@ -233,7 +233,7 @@ impl<'a, 'v> Walk<'a, 'v> {
             }
         }
         let parts: Vec<(String, String)> = match value {
-            Value::Composite(entries) => entries
+            Value::Composite { entries, .. } => entries
                 .iter()
                 .filter_map(|(sub, value)| Some((format!("{key}_{sub}"), text(value)?)))
                 .collect(),

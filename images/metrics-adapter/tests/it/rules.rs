@@ -61,13 +61,14 @@ fn value(json: Json) -> Value {
         }),
         Json::Object(mut entries) => match (entries.remove("$index"), entries.remove("$rows")) {
             (Some(index), Some(Json::Array(rows))) => Value::Tabular {
+                description: None,
                 index: serde_json::from_value(index).unwrap(),
                 rows: rows
                     .into_iter()
                     .map(|row| members(row.as_object().unwrap().clone()))
                     .collect(),
             },
-            _ => Value::Composite(members(entries)),
+            _ => Value::composite(members(entries)),
         },
     }
 }

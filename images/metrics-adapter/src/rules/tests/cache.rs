@@ -177,6 +177,7 @@ fn value() -> impl Strategy<Value = Value> {
         6 => scalar.clone(),
         1 => (scalar.clone(), scalar.clone()).prop_map(|(a, b)| composite(&[("A", a), ("value", b)])),
         1 => (scalar.clone(), scalar.clone(), scalar).prop_map(|(a, b, c)| Value::Tabular {
+            description: None,
             index: vec!["type".to_owned()],
             rows: vec![
                 vec![("type".to_owned(), a), ("Value".to_owned(), b.clone())],

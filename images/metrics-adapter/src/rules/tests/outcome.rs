@@ -43,10 +43,12 @@ fn composite_and_tabular_data() {
     let index = vec!["key".to_owned()];
     let nested = composite(&[("n", long(3))]);
     let table = Value::Tabular {
+        description: None,
         index: index.clone(),
         rows: vec![row("one", long(1)), row("two", nested), row("three", Value::Null)],
     };
     let wide = Value::Tabular {
+        description: None,
         index: vec!["key".to_owned(), "id".to_owned()],
         rows: vec![vec![
             ("id".to_owned(), composite(&[("a", long(8)), ("b", text("B"))])),
