@@ -178,7 +178,9 @@ impl Engine {
                 continue;
             }
             let sure = variant.sieve.is_some() && variant.one_line && pattern.loose_is_exact();
-            let uses_groups = rule.templates.as_ref().is_ok_and(|all| all.uses_groups);
+            let templates = rule.templates.as_ref();
+            let uses_groups = templates.is_ok_and(|all| all.uses_groups);
+            let uses_whole = templates.is_ok_and(|all| all.uses_whole);
             let captures = match uses_groups {
                 true => pattern.captures(&variant.text, &self.step_limit_hits),
                 false => None,
@@ -193,7 +195,7 @@ impl Engine {
             }
             if !rule.cache {
                 let early = sure && variant.scan.early.contains(rule.number);
-                stable &= early && !(uses_groups && touching);
+                stable &= early && !uses_whole && !(uses_groups && touching);
             }
             let outcome = self.apply(rule, captures.as_ref(), bean, place, custom);
             return Evaluation { rule: Some(index), outcome, stable };

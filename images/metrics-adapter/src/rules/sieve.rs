@@ -13,6 +13,7 @@
 //! never searched for exactly, see [`super::pattern::Pattern::loose_is_exact`]; `\b` and `$` look at
 //! the next character, which is still within the prefix). Which ways succeed, and so which of them
 //! the wrapped pattern prefers and what its groups capture, is then the same for every such value.
+//! Group 0 is not among these groups: the wrapped pattern fits the whole text, value and all.
 //!
 //! "Whatever value follows" is asked of the automaton: from the state after the prefix all states
 //! are visited that characters of the alphabet lead to; the patterns that are found there are those

@@ -52,6 +52,11 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Group(_)))
     }
 
+    /// Whether the whole match string, and with it the value, is part of the text.
+    pub(super) fn uses_whole(&self) -> bool {
+        self.parts.contains(&Part::Group(0))
+    }
+
     /// The text with groups filled in; groups are empty without captures.
     pub(super) fn expand(&self, captures: Option<&Captures<'_>>) -> String {
         let mut out = String::new();

@@ -12,6 +12,8 @@ pub(super) struct Templates {
     pub(super) help: Option<Template>,
     pub(super) labels: Vec<(Template, Template)>,
     pub(super) uses_groups: bool,
+    /// Some text has `$0` in it: as patterns fit whole match strings, that is the value, too.
+    pub(super) uses_whole: bool,
 }
 
 // === impl Templates ===
@@ -29,15 +31,21 @@ impl Templates {
             help: parse("help", &config.help)?,
             labels: Vec::new(),
             uses_groups: false,
+            uses_whole: false,
         };
         for (name, value) in &config.labels {
             let pair = (Template::parse(name, pattern), Template::parse(value, pattern));
             all.labels.push((pair.0.map_err(named("labels"))?, pair.1.map_err(named("labels"))?));
         }
-        let singles = [&all.name, &all.value, &all.help].into_iter().flatten();
-        let pairs = all.labels.iter().flat_map(|(name, value)| [name, value]);
-        all.uses_groups = singles.chain(pairs).any(Template::uses_groups);
+        all.uses_whole = all.any(Template::uses_whole);
+        all.uses_groups = all.any(Template::uses_groups);
         Ok(all)
+    }
+
+    fn any(&self, has: fn(&Template) -> bool) -> bool {
+        let singles = [&self.name, &self.value, &self.help].into_iter().flatten();
+        let pairs = self.labels.iter().flat_map(|(name, value)| [name, value]);
+        singles.chain(pairs).any(has)
     }
 }
 

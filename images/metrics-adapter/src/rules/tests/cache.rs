@@ -55,6 +55,29 @@ fn an_earlier_rule_that_may_fit_another_value_is_asked_again() {
 }
 
 #[test]
+fn what_shows_the_whole_match_string_shows_the_value() {
+    let cases = [
+        ("{pattern: '><', name: 'x_$0'}", 1),
+        ("{pattern: '><', name: x, labels: {l: '$0'}}", 1),
+        ("{pattern: '><', name: x, labels: {'$0': l}}", 1),
+        ("{pattern: '><', name: x, help: '$0'}", 1),
+        ("{pattern: '><', name: x, help: '$0', cache: true}", 0),
+        ("{pattern: '(>)<', name: x, help: '$1'}", 0),
+    ];
+    for (rule, expected) in cases {
+        let config = config(&format!("rules: [{rule}]"));
+        let mut rules = Rules::new(&config);
+        for (scrape, value) in [1, 0, 0].into_iter().enumerate() {
+            let beans = [("d:type=T", vec![("A", long(value))])];
+            let before = rules.counters().evaluations;
+            assert_eq!(self::scrape(&mut rules, &beans), afresh(&config, &beans), "{rule}");
+            let evaluations = rules.counters().evaluations - before;
+            assert_eq!(evaluations, if scrape == 0 { 1 } else { expected }, "{rule}");
+        }
+    }
+}
+
+#[test]
 fn a_place_may_change_what_it_holds() {
     let text =
         r"rules: [{pattern: 'A: (up|down)', name: state, value: 1}, {pattern: '<>A', name: a}]";
