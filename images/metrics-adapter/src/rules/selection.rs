@@ -63,7 +63,8 @@ pub struct Selection {
 /// Which beans no rule can name, as far as that can be told.
 ///
 /// It is taken for granted that no `<` stands in keys, attributes and values; then what a pattern
-/// says of domain and properties can fit nowhere else.
+/// says of domain and properties can fit nowhere else. That a bean may have tables, whose index
+/// columns become properties, is not.
 #[derive(Clone, Debug)]
 struct Prune {
     sieve: Sieve,
@@ -220,8 +221,9 @@ impl Prune {
         if self.decided.len() >= DECIDED_MAX {
             self.decided.clear();
         }
-        let prefix = format!("{}<", BeanText::new(name).angled);
-        let can = self.sieve.can_find(&prefix, self.never);
+        let bean = BeanText::new(name).angled;
+        let open = bean.strip_suffix('>').unwrap_or(&bean);
+        let can = self.sieve.can_find(open, self.never);
         self.decided.insert(name.as_str().into(), can);
         can
     }

@@ -78,6 +78,16 @@ fn what_shows_the_whole_match_string_shows_the_value() {
 }
 
 #[test]
+fn a_value_that_may_end_where_it_begins_is_looked_at() {
+    let text = "rules: [{pattern: 'A: [a-z]*$', name: word}, {pattern: '<>A', name: other}]";
+    let mut rules = Rules::new(&config(text));
+    for (value, name) in [(long(1), "other"), (Value::Boolean(true), "word"), (long(2), "other")] {
+        let families = scrape(&mut rules, &[("d:type=T", vec![("A", value)])]);
+        assert_eq!(families[0].name, name);
+    }
+}
+
+#[test]
 fn a_place_may_change_what_it_holds() {
     let text =
         r"rules: [{pattern: 'A: (up|down)', name: state, value: 1}, {pattern: '<>A', name: a}]";
