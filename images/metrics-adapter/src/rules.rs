@@ -8,6 +8,7 @@
 //! `scrape` (what is kept between scrapes, and how samples become families).
 
 pub mod config;
+mod date;
 mod engine;
 mod explain;
 mod jvm;
