@@ -1,5 +1,6 @@
 mod cache;
 mod jvm;
+mod limits;
 mod names;
 mod outcome;
 mod select;
