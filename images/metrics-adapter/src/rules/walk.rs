@@ -22,6 +22,9 @@ pub(super) struct BeanText {
     pub(super) properties: Vec<(String, String)>,
 }
 
+/// Columns of a table with their values.
+type Row = Vec<(String, Value)>;
+
 /// Where a scalar was found.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
@@ -231,7 +234,7 @@ impl<'a, 'v> Walk<'a, 'v> {
         &mut self,
         name: &'a str,
         description: Option<&'a str>,
-        (index, rows): (&'a [String], &'a [Vec<(String, Value)>]),
+        (index, rows): (&'a [String], &'a [Row]),
         depth: usize,
     ) {
         if index.len() > PROPERTIES_MAX {
