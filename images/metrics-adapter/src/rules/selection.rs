@@ -67,7 +67,8 @@ pub struct Selection {
 /// columns become properties, is not.
 #[derive(Clone, Debug)]
 struct Prune {
-    sieve: Sieve,
+    /// One for each pattern: together they would have states without number.
+    sieves: Vec<Sieve>,
     /// What cannot stand behind the bean.
     never: Option<u8>,
     decided: HashMap<Box<str>, bool>,
@@ -208,10 +209,10 @@ impl Prune {
         }
         let texts = config.rules.iter().filter_map(|rule| rule.pattern.as_deref());
         let patterns: Vec<Pattern> = texts.map(Pattern::compile_or_never).collect();
-        let loose: Vec<&str> = patterns.iter().map(Pattern::loose).collect();
+        let sieves = patterns.iter().map(|pattern| Sieve::new(&[pattern.loose()]));
         // `<cache>` stands where the value would.
         let never = (!config.rules.iter().any(|rule| rule.cache)).then_some(b'<');
-        Some(Self { sieve: Sieve::new(&loose)?, never, decided: HashMap::new() })
+        Some(Self { sieves: sieves.collect::<Option<_>>()?, never, decided: HashMap::new() })
     }
 
     fn can_be_named(&mut self, name: &ObjectName) -> bool {
@@ -223,7 +224,7 @@ impl Prune {
         }
         let bean = BeanText::new(name).angled;
         let open = bean.strip_suffix('>').unwrap_or(&bean);
-        let can = self.sieve.can_find(open, self.never);
+        let can = self.sieves.iter_mut().any(|sieve| sieve.can_find(open, self.never));
         self.decided.insert(name.as_str().into(), can);
         can
     }

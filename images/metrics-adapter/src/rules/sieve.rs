@@ -48,7 +48,8 @@ pub(super) struct Set(Vec<u64>);
 pub(super) struct Sieve {
     automaton: DFA,
     cache: Cache,
-    /// What touches the value, by the state after the prefix; of one generation of states.
+    /// What touches the value, by the state after the prefix, or what can be found behind a bean, by
+    /// the state at its end; of one generation of states.
     answers: HashMap<LazyStateID, Set>,
     generation: usize,
     patterns: usize,
@@ -132,18 +133,39 @@ impl Sieve {
     /// Whether a pattern can be found in some match string of a bean, given `domain<key=value` of it
     /// without the end: rows of tables add properties to it. It is taken for granted that no `<`
     /// stands in those, and that the byte `never` does not stand behind the bean. True where the
-    /// automaton cannot tell.
+    /// automaton cannot tell; with one pattern it hardly ever has too many states for that.
     pub(super) fn can_find(&mut self, bean: &str, never: Option<u8>) -> bool {
-        let mut found = Set::default();
-        found.clear(self.patterns);
-        self.try_find(bean, never, &mut found).is_none() || found.any()
+        self.try_find(bean, never).unwrap_or(true)
     }
 
-    fn try_find(&mut self, bean: &str, never: Option<u8>, found: &mut Set) -> Option<()> {
-        let generation = self.cache.clear_count();
-        let without = |never| (0..=u8::MAX).filter(|byte| Some(*byte) != never).collect();
+    fn try_find(&mut self, bean: &str, never: Option<u8>) -> Option<bool> {
+        let mut found = Set::default();
+        found.clear(self.patterns);
         let start = self.automaton.start_state_forward(&mut self.cache, &Input::new("")).ok()?;
-        let bean = self.walk(start, bean.as_bytes(), found)?;
+        let bean = self.walk(start, bean.as_bytes(), &mut found)?;
+        if found.any() {
+            return Some(true);
+        }
+        if self.cache.clear_count() != self.generation || self.answers.len() >= ANSWERS_MAX {
+            self.answers.clear();
+            self.generation = self.cache.clear_count();
+        }
+        // Most beans end in the same few states.
+        if let Some(found) = self.answers.get(&bean) {
+            return Some(found.any());
+        }
+        self.behind(bean, never, &mut found)?;
+        // States of another generation have other numbers.
+        if self.cache.clear_count() == self.generation {
+            self.answers.insert(bean, found.clone());
+            return Some(found.any());
+        }
+        None
+    }
+
+    /// Notes what can be found behind a bean, given the state before its end.
+    fn behind(&mut self, bean: LazyStateID, never: Option<u8>, found: &mut Set) -> Option<()> {
+        let without = |never| (0..=u8::MAX).filter(|byte| Some(*byte) != never).collect();
         let more = self.walk(bean, b", ", found)?;
         let mut ends = self.visit(vec![more], without(Some(b'<')), REACHED_MAX, found, false)?;
         ends.push(bean);
@@ -153,9 +175,7 @@ impl Sieve {
         }
         behind.sort_unstable();
         behind.dedup();
-        self.visit(behind, without(never), REACHED_MAX, found, true)?;
-        // States of another generation have other numbers.
-        (self.cache.clear_count() == generation).then_some(())
+        self.visit(behind, without(never), REACHED_MAX, found, true).map(drop)
     }
 
     fn try_scan(&mut self, text: &str, split: usize, blind: bool, scan: &mut Scan) -> Option<()> {

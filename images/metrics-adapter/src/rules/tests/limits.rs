@@ -184,3 +184,30 @@ rules: [{pattern: '<>A', name: x, labels: {B: rule, 'c-d': first, 'c.d': second}
     let beans = [("d:type=T", vec![("A", long(1)), ("B", self::text("custom"))])];
     assert_eq!(twice(text, &beans), [r#"untyped x{B="custom",c_d="first"} 1"#]);
 }
+
+#[test]
+fn beans_beyond_the_limit_are_not_remembered() {
+    let beans: Vec<ObjectName> = (10..30)
+        .map(|n| ObjectName::parse(&format!("d:type=T{n},long={}", "x".repeat(1000))).unwrap())
+        .collect();
+    let mut rules = limited("", 20_000, ANY, ANY);
+    let value = long(1);
+    let mut scrape_all = |order: &[&ObjectName]| {
+        let before = rules.counters().refused_samples;
+        let mut scrape = rules.scrape();
+        for name in order {
+            scrape.bean(name, &[(&info("A"), &value)]);
+        }
+        let families = scrape.finish();
+        let refused = rules.counters().refused_samples - before;
+        assert_eq!(samples(&families) + refused, order.len() as u64);
+        assert_eq!(rules.counters().plans, samples(&families));
+        assert!(!families.is_empty() && rules.beans.len() < 10, "{}", rules.beans.len());
+        families
+    };
+    let forth: Vec<_> = beans.iter().collect();
+    let back: Vec<_> = beans.iter().rev().collect();
+    let first = scrape_all(&forth);
+    let _ = scrape_all(&back);
+    assert_eq!(scrape_all(&forth), first);
+}

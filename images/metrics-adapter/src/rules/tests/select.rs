@@ -184,3 +184,23 @@ fn what_is_pruned_shows_nothing() {
         assert!(wanted || !shows, "{pattern}");
     }
 }
+
+#[test]
+fn many_rules_prune_as_well() {
+    let mut text = "pruneBeans: true\nrules:\n".to_owned();
+    for n in 0..60 {
+        let pattern =
+            format!(r"app{n}.(\w+)<type=(.+), name=(.+), topic=(.+)><>(Count|\d+thValue)");
+        text.push_str(&format!("- {{pattern: '{pattern}', name: app{n}}}\n"));
+    }
+    let selection = config(&text).selection();
+    for (bean, wanted) in [
+        ("other:type=T,name=N,topic=P", false),
+        ("app7.server:name=N,type=T", false),
+        ("app7.server:type=T", true),
+        ("app59.server:type=T,name=N,topic=P", true),
+        ("app60.server:type=T,name=N,topic=P", false),
+    ] {
+        assert_eq!(wants(&selection, bean), wanted, "{bean}");
+    }
+}
