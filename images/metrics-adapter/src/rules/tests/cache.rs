@@ -31,6 +31,8 @@ fn what_ignores_the_value_is_evaluated_once() {
         (r"{pattern: '(\w+)', name: '$1'}", 1),
         ("{pattern: 'd<type=(.+)', name: '$1'}", 1),
         (r"{pattern: 'A: 1', name: a}", 1),
+        ("{pattern: '^', name: 'x_$0'}", 1),
+        ("{pattern: '^', name: 'x_$0', cache: true}", 0),
         // The text is compared with more than an automaton can do.
         (r"{pattern: 'd<(?!type=U).*A', name: a}", 1),
         (r"{pattern: 'd<(?!type=U).*B', name: a}", 0),
