@@ -262,7 +262,7 @@ fn value(json: &Json) -> Value {
         Json::String(text) => Value::Text(text.clone()),
         Json::Array(_) => Value::Array,
         Json::Object(members) => {
-            Value::Composite(members.iter().map(|(key, it)| (key.clone(), value(it))).collect())
+            Value::composite(members.iter().map(|(key, it)| (key.clone(), value(it))).collect())
         }
     }
 }

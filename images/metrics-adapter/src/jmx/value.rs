@@ -5,6 +5,7 @@ mod tests;
 mod text;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub(crate) use text::{big_decimal, big_integer};
 
@@ -47,10 +48,17 @@ pub enum Value {
     Text(String),
     /// Milliseconds since 1970.
     Date(i64),
-    /// Composite data: keys in their order.
-    Composite(Vec<(String, Value)>),
+    /// Composite data.
+    Composite {
+        /// What its type says it is.
+        description: Option<Arc<str>>,
+        /// Keys in their order.
+        entries: Vec<(String, Value)>,
+    },
     /// Tabular data: names of the index columns, and rows, each with all its columns.
     Tabular {
+        /// What the type of its rows says they are.
+        description: Option<Arc<str>>,
         /// Index columns.
         index: Vec<String>,
         /// Rows in their order.
@@ -60,6 +68,16 @@ pub enum Value {
     Array,
     /// Something else; its class.
     Other(String),
+}
+
+// === impl Value ===
+
+impl Value {
+    /// Composite data whose type says nothing of itself.
+    #[must_use]
+    pub fn composite(entries: Vec<(String, Value)>) -> Self {
+        Self::Composite { description: None, entries }
+    }
 }
 
 // === impl Number ===

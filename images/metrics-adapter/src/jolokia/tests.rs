@@ -20,7 +20,7 @@ fn patterns_and_names_are_read() {
     let expected = [("Big", big), ("Count", count), ("Up", Value::Boolean(true))];
     assert_eq!(beans[0].1, expected.map(|(name, value)| (name.to_owned(), value)));
     let used = ("used".to_owned(), Value::Number(Number::Double(1.5)));
-    let usage = Value::Composite(vec![("at".to_owned(), Value::Null), used]);
+    let usage = Value::composite(vec![("at".to_owned(), Value::Null), used]);
     let expected = [("List", Value::Array), ("Usage", usage)];
     assert_eq!(beans[1].1, expected.map(|(name, value)| (name.to_owned(), value)));
 }

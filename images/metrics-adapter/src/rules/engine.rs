@@ -178,7 +178,9 @@ impl Engine {
                 continue;
             }
             let sure = variant.sieve.is_some() && variant.one_line && pattern.loose_is_exact();
-            let uses_groups = rule.templates.as_ref().is_ok_and(|all| all.uses_groups);
+            let templates = rule.templates.as_ref();
+            let uses_groups = templates.is_ok_and(|all| all.uses_groups);
+            let uses_whole = templates.is_ok_and(|all| all.uses_whole);
             let captures = match uses_groups {
                 true => pattern.captures(&variant.text, &self.step_limit_hits),
                 false => None,
@@ -193,8 +195,7 @@ impl Engine {
             }
             if !rule.cache {
                 let early = sure && variant.scan.early.contains(rule.number);
-                let whole = rule.templates.as_ref().is_ok_and(|all| all.uses_whole_text);
-                stable &= early && !(uses_groups && touching) && !whole;
+                stable &= early && !uses_whole && !(uses_groups && touching);
             }
             let outcome = self.apply(rule, captures.as_ref(), bean, place, custom);
             return Evaluation { rule: Some(index), outcome, stable };
@@ -202,9 +203,10 @@ impl Engine {
         Evaluation { rule: None, outcome: Outcome::NoRule, stable }
     }
 
-    fn cut(&self, text: &mut String) {
+    /// Cuts a text that is too long.
+    pub(super) fn cut(&self, text: &mut String) {
         if text.len() > TEXT_BYTES_MAX {
-            text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+            text.truncate(short(text).len());
             self.cut.set(self.cut.get() + 1);
         }
     }
@@ -248,10 +250,7 @@ impl Engine {
             self.cut(&mut name);
             self.cut(&mut value);
             let name = if self.lowercase_labels { name.to_ascii_lowercase() } else { name };
-            // Of two labels with one name the first stays; the original gives up the scrape.
-            if !labels.iter().any(|(earlier, _)| *earlier == name) {
-                labels.push((name, value));
-            }
+            labels.push((name, value));
         };
         for (name, value) in custom {
             add(&mut labels, safe_label(name), value.clone());
@@ -268,7 +267,9 @@ impl Engine {
                 add(&mut labels, safe_label(name), value.clone());
             }
         }
-        labels.sort();
+        // Of two labels with one name the first stays; the original gives up the scrape.
+        labels.sort_by(|(left, _), (right, _)| left.cmp(right));
+        labels.dedup_by(|(later, _), (earlier, _)| later == earlier);
         let mut help = templates.help.as_ref().map(|help| help.expand(captures));
         if let Some(help) = &mut help {
             self.cut(help);
@@ -277,6 +278,11 @@ impl Engine {
         let origin = text.rsplit_once(':').map_or(text, |(origin, _)| origin).to_owned();
         Outcome::Made(Made { name, labels, kind, help, fixed, factor: rule.factor, origin })
     }
+}
+
+/// As much of a text as is not cut.
+pub(super) fn short(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_BYTES_MAX)]
 }
 
 /// `domain_v1_key…_attribute`.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::budget::Budget;
 use super::engine::{Dropped, Outcome};
 use super::names::without_reserved;
 use super::scrape::{customizer_labels, extra_attributes};
@@ -47,7 +48,8 @@ pub enum Explained {
 }
 
 impl Rules {
-    /// Says for each value of a bean which rule it hits and what comes of it.
+    /// Says for each value of a bean which rule it hits and what comes of it; of no more values than
+    /// a scrape may look at.
     pub fn explain(
         &mut self,
         name: &ObjectName,
@@ -59,7 +61,12 @@ impl Rules {
         let extra = custom.map(extra_attributes).unwrap_or_default();
         let mut out = Vec::new();
         let (engine, naming) = (&mut self.engine, self.naming);
+        let mut budget = Budget::default();
         let mut leaf = |place: &Place<'_>, scalar: Scalar<'_>| {
+            let length = place.bean.angled.len() + scalar.len();
+            if !budget.tried.take(length) || !budget.held.take(length) {
+                return;
+            }
             let bean = match place.rows.is_empty() {
                 true => Arc::clone(place.bean),
                 false => Arc::new(place.bean.extended(place.rows)),

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use super::budget::Budget;
+use super::engine::short;
 use crate::exposition::{Family, Kind};
 use crate::jmx::{AttributeInfo, ObjectName, Value};
 use crate::labels::Labels;
@@ -147,33 +149,45 @@ const STARTED: &str = "Threads started since the start.";
 const GC: &str = "Collections of a collector, and seconds spent on them.";
 const CPU: &str = "Processor time in seconds, of users and system.";
 
-/// A composite attribute of memory: bean, attribute, families, label.
-type Usage = (&'static str, &'static str, [&'static str; 4], (&'static str, &'static str));
+/// A composite attribute of memory.
+struct Usage {
+    bean: &'static str,
+    attribute: &'static str,
+    /// Families in the order of [`USAGE_KEYS`].
+    names: [&'static str; 4],
+    /// As in [`Source`].
+    label: (&'static str, &'static str),
+}
 const USAGES: [Usage; 4] = [
-    ("Memory", "HeapMemoryUsage", AREAS, ("area", "heap")),
-    ("Memory", "NonHeapMemoryUsage", AREAS, ("area", "nonheap")),
-    (
-        "MemoryPool",
-        "Usage",
-        [
+    Usage { bean: "Memory", attribute: "HeapMemoryUsage", names: AREAS, label: ("area", "heap") },
+    Usage {
+        bean: "Memory",
+        attribute: "NonHeapMemoryUsage",
+        names: AREAS,
+        label: ("area", "nonheap"),
+    },
+    Usage {
+        bean: "MemoryPool",
+        attribute: "Usage",
+        names: [
             "jvm_memory_pool_used_bytes",
             "jvm_memory_pool_committed_bytes",
             "jvm_memory_pool_max_bytes",
             "jvm_memory_pool_init_bytes",
         ],
-        ("pool", ""),
-    ),
-    (
-        "MemoryPool",
-        "CollectionUsage",
-        [
+        label: ("pool", ""),
+    },
+    Usage {
+        bean: "MemoryPool",
+        attribute: "CollectionUsage",
+        names: [
             "jvm_memory_pool_collection_used_bytes",
             "jvm_memory_pool_collection_committed_bytes",
             "jvm_memory_pool_collection_max_bytes",
             "jvm_memory_pool_collection_init_bytes",
         ],
-        ("pool", ""),
-    ),
+        label: ("pool", ""),
+    },
 ];
 const AREAS: [&str; 4] = [
     "jvm_memory_used_bytes",
@@ -181,7 +195,7 @@ const AREAS: [&str; 4] = [
     "jvm_memory_max_bytes",
     "jvm_memory_init_bytes",
 ];
-/// Keys in the order of the families of [`USAGES`].
+/// Keys of memory's composite data.
 const USAGE_KEYS: [&str; 4] = ["used", "committed", "max", "init"];
 /// Attributes and labels of `jvm_runtime_info`.
 const INFO: [(&str, &str); 3] =
@@ -205,7 +219,7 @@ pub(super) fn wants_attribute(name: &ObjectName, attribute: &str) -> bool {
 
 /// Plain attributes and the keys of memory's composite data.
 fn sources() -> impl Iterator<Item = Source> {
-    let usages = USAGES.iter().flat_map(|(bean, attribute, names, label)| {
+    let usages = USAGES.iter().flat_map(|Usage { bean, attribute, names, label }| {
         let keys = names.iter().zip(USAGE_KEYS);
         keys.map(|(name, key)| Source {
             key,
@@ -227,17 +241,29 @@ fn bean_type(name: &ObjectName) -> Option<&str> {
     (known && read).then_some(bean)
 }
 
+fn push(family: &mut Family, labels: Labels, value: f64, budget: &mut Budget) {
+    match budget.page.take(size_of::<(Labels, f64)>() + labels.as_str().len()) {
+        true => family.samples.push((labels, value)),
+        false => budget.refuse(1),
+    }
+}
+
 // === impl JvmFamilies ===
 
 impl JvmFamilies {
     /// Takes what there is of a bean.
-    pub(super) fn bean(&mut self, name: &ObjectName, attributes: &[(&AttributeInfo, &Value)]) {
+    pub(super) fn bean(
+        &mut self,
+        name: &ObjectName,
+        attributes: &[(&AttributeInfo, &Value)],
+        budget: &mut Budget,
+    ) {
         let Some(bean) = bean_type(name) else { return };
         for source in sources().filter(|source| source.bean == bean) {
             let value = attributes.iter().find(|(info, _)| info.name == source.attribute);
             let number = match (source.key, value.map(|(_, value)| *value)) {
                 ("", Some(Value::Number(number))) => number.as_f64(),
-                (key, Some(Value::Composite(entries))) => {
+                (key, Some(Value::Composite { entries, .. })) => {
                     match entries.iter().find(|(name, _)| name == key) {
                         Some((_, Value::Number(number))) => number.as_f64(),
                         _ => continue,
@@ -246,20 +272,21 @@ impl JvmFamilies {
                 _ => continue,
             };
             let label = source.label.map(|(label, value)| match value {
-                "" => (label, name.property("name").unwrap_or_default()),
+                "" => (label, short(name.property("name").unwrap_or_default())),
                 value => (label, value),
             });
             let family = self.family(source.name, source.kind, source.help);
-            family.samples.push((Labels::new(label), number * source.factor));
+            push(family, Labels::new(label), number * source.factor, budget);
         }
         if bean == "Runtime" {
             let text = |wanted: &str| {
                 let found = attributes.iter().find(|(info, _)| info.name == wanted);
-                found.and_then(|(_, value)| super::walk::text(value)).unwrap_or_default()
+                let text = found.and_then(|(_, value)| super::walk::text(value));
+                text.map(|text| short(&text).to_owned()).unwrap_or_default()
             };
             let labels = Labels::new(INFO.map(|(attribute, label)| (label, text(attribute))));
             let family = self.family("jvm_runtime_info", Kind::Gauge, "What runs; always 1.");
-            family.samples.push((labels, 1.0));
+            push(family, labels, 1.0, budget);
         }
     }
 
@@ -272,7 +299,7 @@ impl JvmFamilies {
 
     /// Adds the families to those of rules. Where both have a name, that of rules stays.
     pub(super) fn finish(self, families: &mut Vec<Family>) {
-        for family in self.0.into_values() {
+        for family in self.0.into_values().filter(|family| !family.samples.is_empty()) {
             let at = families.binary_search_by(|other| other.name.cmp(&family.name));
             if let Err(at) = at {
                 families.insert(at, family);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::budget::Budget;
 use super::config::{ExtraValue, MetricCustomizer, Naming};
-use super::engine::{Engine, Made, Outcome};
+use super::engine::{Engine, Made, Outcome, short};
 use super::jvm::{self, JvmFamilies};
 use super::names::without_reserved;
 use super::sieve::ALPHABET;
@@ -23,8 +24,6 @@ use families::{Emit, Help, Sample, families};
 const PLANS_MAX: usize = 500_000;
 /// Longest text whose outcome is kept, in bytes.
 const TEXT_BYTES_MAX: usize = 256;
-/// Most samples of one scrape; more are left out and counted.
-const SAMPLES_MAX: usize = 2_000_000;
 
 /// One scrape: attributes go in, families come out.
 #[derive(Debug)]
@@ -57,6 +56,8 @@ struct Known {
     /// The original would call it cached.
     cached: bool,
     seen: u32,
+    /// Bytes that it takes, its series and a sample of that included.
+    weight: usize,
 }
 
 /// The parts of [`Rules`] that a visit needs.
@@ -71,6 +72,7 @@ struct Visit<'a> {
     plans: &'a mut usize,
     visited: &'a mut usize,
     cached_beans: &'a mut u64,
+    budget: &'a mut Budget,
 }
 
 // === impl Scrape ===
@@ -78,6 +80,7 @@ struct Visit<'a> {
 impl<'a> Scrape<'a> {
     pub(super) fn new(rules: &'a mut Rules) -> Self {
         rules.seen = rules.seen.wrapping_add(1);
+        rules.budget.renew();
         Self {
             rules,
             samples: Vec::new(),
@@ -92,7 +95,7 @@ impl<'a> Scrape<'a> {
         if let Some(ruled) = &self.rules.ruled
             && jvm::wants_bean(name)
         {
-            self.jvm.bean(name, attributes);
+            self.jvm.bean(name, attributes, &mut self.rules.budget);
             if !ruled.wants_bean(name) {
                 return;
             }
@@ -105,7 +108,8 @@ impl<'a> Scrape<'a> {
 
     /// Shows a bean to the rules.
     fn ruled(&mut self, name: &ObjectName, attributes: &[(&AttributeInfo, &Value)]) {
-        let Rules { engine, beans, names, plans, customizers, seen, naming, .. } = &mut *self.rules;
+        let Rules { engine, beans, names, plans, customizers, seen, naming, budget, .. } =
+            &mut *self.rules;
         if !beans.contains_key(name.as_str()) {
             beans.insert(name.as_str().into(), Bean::new(name, customizers));
         }
@@ -120,6 +124,15 @@ impl<'a> Scrape<'a> {
                 bean.custom = labels;
             }
         }
+        let custom_bytes: usize =
+            bean.custom.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if !budget.held.take(bean.text.weight() + custom_bytes) {
+            budget.refuse(attributes.len() as u64);
+            *plans -= bean.places.len();
+            self.visited -= bean.places.values().filter(|known| known.seen == *seen).count();
+            beans.remove(name.as_str());
+            return;
+        }
         let mut visit = Visit {
             engine,
             names,
@@ -131,6 +144,7 @@ impl<'a> Scrape<'a> {
             plans,
             visited: &mut self.visited,
             cached_beans: &mut self.cached_beans,
+            budget,
         };
         let mut leaf = |place: &Place<'_>, scalar: Scalar<'_>| visit.leaf(place, scalar);
         let mut walk = Walk::new(&bean.text, &mut leaf);
@@ -141,9 +155,8 @@ impl<'a> Scrape<'a> {
         for (info, value) in attributes {
             walk.attribute(&info.name, &info.description, value);
         }
-        let excess = self.samples.len().saturating_sub(SAMPLES_MAX);
-        self.rules.refused_samples += excess as u64;
-        self.samples.truncate(SAMPLES_MAX);
+        let refused = walk.refused();
+        budget.refuse(refused);
     }
 
     /// Families in the order of their names. What was not seen in this scrape is forgotten.
@@ -151,7 +164,7 @@ impl<'a> Scrape<'a> {
     pub fn finish(self) -> Vec<Family> {
         let rules = &mut *self.rules;
         rules.cached_beans = self.cached_beans;
-        let mut families = families(&self.samples, rules.naming);
+        let mut families = families(&self.samples, rules.naming, &rules.engine, &mut rules.budget);
         self.jvm.finish(&mut families);
         drop(self.samples);
         // More is known than was visited: something has gone.
@@ -183,9 +196,19 @@ impl Bean {
             seen: 0,
         }
     }
+
+    /// Bytes of the places that something is known of, and of the labels of their series.
+    #[cfg(test)]
+    pub(super) fn known_bytes(&self) -> usize {
+        let labels = |known: &Known| {
+            known.emit.as_ref().map_or(0, |emit| emit.labels.as_str().len() + emit.tail.len())
+        };
+        self.places.iter().map(|(path, known)| path.len() + labels(known)).sum()
+    }
 }
 
-/// Labels that a customizer takes from attributes.
+/// Labels that a customizer takes from attributes; of values that are too long, as much as a label
+/// may have.
 pub(super) fn customizer_labels(
     customizer: &MetricCustomizer,
     attributes: &[(&AttributeInfo, &Value)],
@@ -194,7 +217,7 @@ pub(super) fn customizer_labels(
     for name in &customizer.attributes_as_labels {
         let attribute = attributes.iter().find(|(info, _)| info.name == *name);
         if let Some(value) = attribute.and_then(|(_, value)| text(value)) {
-            labels.push((name.clone(), value));
+            labels.push((name.clone(), short(&value).to_owned()));
         }
     }
     labels
@@ -240,29 +263,36 @@ impl Visit<'_> {
             && let Some(known) = self.places.get_mut(path)
             && known.of.as_deref() == of_text
         {
+            let emit = known.emit.clone();
+            if !self.budget.held.take(known.weight) {
+                return self.refuse(emit.as_deref(), scalar);
+            }
             if known.seen != self.seen {
                 known.seen = self.seen;
                 *self.visited += 1;
             }
             *self.cached_beans += u64::from(known.cached);
-            let emit = known.emit.clone();
             return self.sample(emit, scalar);
         }
         self.evaluate(place, scalar, of_text);
     }
 
     fn evaluate(&mut self, place: &Place<'_>, scalar: Scalar<'_>, of_text: Option<&str>) {
+        if !self.budget.tried.take(place.bean.angled.len() + scalar.len()) {
+            // What would become of it is not known.
+            self.budget.refuse(1);
+            return self.forget(place);
+        }
         let extended;
-        let bean = if place.rows.is_empty() {
-            place.bean
+        let (bean, own) = if place.rows.is_empty() {
+            (place.bean, 0)
         } else {
             extended = Arc::new(place.bean.extended(place.rows));
-            &extended
+            (&extended, extended.weight())
         };
         let found = self.engine.evaluate(bean, place, scalar, self.custom);
         let cached =
             self.engine.has_cache && found.rule.is_none_or(|rule| self.engine.caches(rule));
-        *self.cached_beans += u64::from(cached);
         let emit = match found.outcome {
             Outcome::Made(made) => Some(Arc::new(self.emit(made, bean, place))),
             Outcome::NoRule | Outcome::Dropped(_) => None,
@@ -271,34 +301,50 @@ impl Visit<'_> {
             None => found.stable,
             Some(text) => text.len() <= TEXT_BYTES_MAX,
         };
-        if let Some(path) = place.path {
-            if keeps && *self.plans < PLANS_MAX {
-                let of = of_text.map(Box::from);
-                let known = Known { of, emit: emit.clone(), cached, seen: self.seen };
-                // What was known of another kind of value may have been counted already.
-                let before = self.places.insert(path.into(), known);
-                *self.plans += usize::from(before.is_none());
-                let counted = before.is_some_and(|before| before.seen == self.seen);
-                *self.visited += usize::from(!counted);
-            } else if let Some(before) = self.places.remove(path) {
-                *self.plans -= 1;
-                *self.visited -= usize::from(before.seen == self.seen);
-            }
+        let path = place.path.filter(|_| keeps && *self.plans < PLANS_MAX);
+        let of_place = path.map_or(0, |path| {
+            size_of::<(Box<str>, Known)>() + path.len() + of_text.map_or(0, str::len)
+        });
+        let weight = of_place + emit.as_ref().map_or(0, |emit| own + emit.weight());
+        if !self.budget.held.take(weight) {
+            self.refuse(emit.as_deref(), scalar);
+            return self.forget(place);
+        }
+        *self.cached_beans += u64::from(cached);
+        if let Some(path) = path {
+            let of = of_text.map(Box::from);
+            let known = Known { of, emit: emit.clone(), cached, seen: self.seen, weight };
+            // What was known of another kind of value may have been counted already.
+            let before = self.places.insert(path.into(), known);
+            *self.plans += usize::from(before.is_none());
+            let counted = before.is_some_and(|before| before.seen == self.seen);
+            *self.visited += usize::from(!counted);
+        } else {
+            self.forget(place);
         }
         self.sample(emit, scalar);
     }
 
+    /// Forgets what was known of a place.
+    fn forget(&mut self, place: &Place<'_>) {
+        if let Some(before) = place.path.and_then(|path| self.places.remove(path)) {
+            *self.plans -= 1;
+            *self.visited -= usize::from(before.seen == self.seen);
+        }
+    }
+
     fn sample(&mut self, emit: Option<Arc<Emit>>, scalar: Scalar<'_>) {
-        let Some(emit) = emit else { return };
-        let value = match (emit.fixed, scalar) {
-            (Some(fixed), _) => Some(fixed * emit.factor),
-            // The factor is for numbers only.
-            (None, Scalar::Boolean(_)) => scalar.number(),
-            (None, _) => scalar.number().map(|number| number * emit.factor),
-        };
-        if let Some(value) = value {
+        if let Some(emit) = emit
+            && let Some(value) = emit.value(scalar)
+        {
             self.samples.push(Sample { emit, value });
         }
+    }
+
+    /// Counts a sample that is left out, if there would have been one.
+    fn refuse(&mut self, emit: Option<&Emit>, scalar: Scalar<'_>) {
+        let made = emit.is_some_and(|emit| emit.value(scalar).is_some());
+        self.budget.refuse(u64::from(made));
     }
 
     fn emit(&mut self, made: Made, bean: &Arc<BeanText>, place: &Place<'_>) -> Emit {

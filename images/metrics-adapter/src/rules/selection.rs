@@ -63,10 +63,12 @@ pub struct Selection {
 /// Which beans no rule can name, as far as that can be told.
 ///
 /// It is taken for granted that no `<` stands in keys, attributes and values; then what a pattern
-/// says of domain and properties can fit nowhere else.
+/// says of domain and properties can fit nowhere else. That a bean may have tables, whose index
+/// columns become properties, is not.
 #[derive(Clone, Debug)]
 struct Prune {
-    sieve: Sieve,
+    /// One for each pattern: together they would have states without number.
+    sieves: Vec<Sieve>,
     /// What cannot stand behind the bean.
     never: Option<u8>,
     decided: HashMap<Box<str>, bool>,
@@ -207,10 +209,10 @@ impl Prune {
         }
         let texts = config.rules.iter().filter_map(|rule| rule.pattern.as_deref());
         let patterns: Vec<Pattern> = texts.map(Pattern::compile_or_never).collect();
-        let loose: Vec<&str> = patterns.iter().map(Pattern::loose).collect();
+        let sieves = patterns.iter().map(|pattern| Sieve::new(&[pattern.loose()]));
         // `<cache>` stands where the value would.
         let never = (!config.rules.iter().any(|rule| rule.cache)).then_some(b'<');
-        Some(Self { sieve: Sieve::new(&loose)?, never, decided: HashMap::new() })
+        Some(Self { sieves: sieves.collect::<Option<_>>()?, never, decided: HashMap::new() })
     }
 
     fn can_be_named(&mut self, name: &ObjectName) -> bool {
@@ -220,8 +222,9 @@ impl Prune {
         if self.decided.len() >= DECIDED_MAX {
             self.decided.clear();
         }
-        let prefix = format!("{}<", BeanText::new(name).angled);
-        let can = self.sieve.can_find(&prefix, self.never);
+        let bean = BeanText::new(name).angled;
+        let open = bean.strip_suffix('>').unwrap_or(&bean);
+        let can = self.sieves.iter_mut().any(|sieve| sieve.can_find(open, self.never));
         self.decided.insert(name.as_str().into(), can);
         can
     }

@@ -12,8 +12,8 @@
 //! succeeds ends before, and has read nothing behind the place where it ends (what looks around is
 //! never searched for exactly, see [`super::pattern::Pattern::loose_is_exact`]; `\b` and `$` look at
 //! the next character, which is still within the prefix). Which ways succeed, and so which of them
-//! the wrapped pattern prefers and what the groups of `P` capture, is then the same for every such
-//! value. (`$0` is no group of `P`: it is the whole text, and never without the value.)
+//! the wrapped pattern prefers and what its groups capture, is then the same for every such value.
+//! Group 0 is not among these groups: the wrapped pattern fits the whole text, value and all.
 //!
 //! "Whatever value follows" is asked of the automaton: from the state after the prefix all states
 //! are visited that characters of the alphabet lead to; the patterns that are found there are those
@@ -48,7 +48,8 @@ pub(super) struct Set(Vec<u64>);
 pub(super) struct Sieve {
     automaton: DFA,
     cache: Cache,
-    /// What touches the value, by the state after the prefix; of one generation of states.
+    /// What touches the value, by the state after the prefix, or what can be found behind a bean, by
+    /// the state at its end; of one generation of states.
     answers: HashMap<LazyStateID, Set>,
     generation: usize,
     patterns: usize,
@@ -129,16 +130,52 @@ impl Sieve {
         }
     }
 
-    /// Whether a pattern can be found in some text that begins like this and goes on without the
-    /// byte `never`. True where the automaton cannot tell.
-    pub(super) fn can_find(&mut self, prefix: &str, never: Option<u8>) -> bool {
+    /// Whether a pattern can be found in some match string of a bean, given `domain<key=value` of it
+    /// without the end: rows of tables add properties to it. It is taken for granted that no `<`
+    /// stands in those, and that the byte `never` does not stand behind the bean. True where the
+    /// automaton cannot tell; with one pattern it hardly ever has too many states for that.
+    pub(super) fn can_find(&mut self, bean: &str, never: Option<u8>) -> bool {
+        self.try_find(bean, never).unwrap_or(true)
+    }
+
+    fn try_find(&mut self, bean: &str, never: Option<u8>) -> Option<bool> {
         let mut found = Set::default();
         found.clear(self.patterns);
-        let start = self.automaton.start_state_forward(&mut self.cache, &Input::new("")).ok();
-        let state = start.and_then(|state| self.walk(state, prefix.as_bytes(), &mut found));
-        let Some(state) = state else { return true };
-        let bytes: Vec<u8> = (0..=u8::MAX).filter(|byte| Some(*byte) != never).collect();
-        found.any() || self.visit(state, bytes, REACHED_MAX, &mut found).is_none() || found.any()
+        let start = self.automaton.start_state_forward(&mut self.cache, &Input::new("")).ok()?;
+        let bean = self.walk(start, bean.as_bytes(), &mut found)?;
+        if found.any() {
+            return Some(true);
+        }
+        if self.cache.clear_count() != self.generation || self.answers.len() >= ANSWERS_MAX {
+            self.answers.clear();
+            self.generation = self.cache.clear_count();
+        }
+        // Most beans end in the same few states.
+        if let Some(found) = self.answers.get(&bean) {
+            return Some(found.any());
+        }
+        self.behind(bean, never, &mut found)?;
+        // States of another generation have other numbers.
+        if self.cache.clear_count() == self.generation {
+            self.answers.insert(bean, found.clone());
+            return Some(found.any());
+        }
+        None
+    }
+
+    /// Notes what can be found behind a bean, given the state before its end.
+    fn behind(&mut self, bean: LazyStateID, never: Option<u8>, found: &mut Set) -> Option<()> {
+        let without = |never| (0..=u8::MAX).filter(|byte| Some(*byte) != never).collect();
+        let more = self.walk(bean, b", ", found)?;
+        let mut ends = self.visit(vec![more], without(Some(b'<')), REACHED_MAX, found, false)?;
+        ends.push(bean);
+        let mut behind = Vec::new();
+        for end in ends {
+            behind.push(self.walk(end, b"><", found)?);
+        }
+        behind.sort_unstable();
+        behind.dedup();
+        self.visit(behind, without(never), REACHED_MAX, found, true).map(drop)
     }
 
     fn try_scan(&mut self, text: &str, split: usize, blind: bool, scan: &mut Scan) -> Option<()> {
@@ -193,7 +230,7 @@ impl Sieve {
             touching.clone_from(answer);
             return;
         }
-        if self.visit(state, ALPHABET.to_vec(), VISITED_MAX, touching).is_none() {
+        if self.visit(vec![state], ALPHABET.to_vec(), VISITED_MAX, touching, true).is_none() {
             touching.fill(self.patterns);
         }
         if self.cache.clear_count() == generation {
@@ -201,21 +238,26 @@ impl Sieve {
         }
     }
 
-    /// Notes what can be found behind a state when these bytes follow; `None` where there are too
-    /// many states to tell.
+    /// Notes what can be found behind states when these bytes follow, and that the text may then end
+    /// if `ends` says so. Gives back all states it may be in; `None` where there are too many to
+    /// tell.
     fn visit(
         &mut self,
-        from: LazyStateID,
+        from: Vec<LazyStateID>,
         mut bytes: Vec<u8>,
         states_max: usize,
         touching: &mut Set,
-    ) -> Option<()> {
+        ends: bool,
+    ) -> Option<Vec<LazyStateID>> {
         let generation = self.cache.clear_count();
         let classes = *self.automaton.byte_classes();
         bytes.sort_by_key(|byte| classes.get(*byte));
         bytes.dedup_by_key(|byte| classes.get(*byte));
-        let mut visited = vec![from];
-        let mut known: HashSet<LazyStateID> = HashSet::from_iter([from]);
+        // The states at the start alone are no text, for a value has at least one character; but
+        // they may be reached again.
+        let mut known: HashSet<LazyStateID> = HashSet::new();
+        let first = from.len();
+        let mut visited = from;
         let mut next = 0;
         while let Some(state) = visited.get(next).copied() {
             next += 1;
@@ -230,8 +272,7 @@ impl Sieve {
                     visited.push(to);
                 }
             }
-            // The prefix alone is no text: a value has at least one character.
-            if next > 1 {
+            if ends && next > first {
                 let end = self.automaton.next_eoi_state(&mut self.cache, state).ok()?;
                 if self.cache.clear_count() != generation {
                     return None;
@@ -242,6 +283,6 @@ impl Sieve {
                 return None;
             }
         }
-        Some(())
+        Some(visited)
     }
 }

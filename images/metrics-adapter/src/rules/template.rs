@@ -52,8 +52,8 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Group(_)))
     }
 
-    /// Whether the whole text is filled in, and with it the value at its end.
-    pub(super) fn uses_whole_text(&self) -> bool {
+    /// Whether the whole match string, and with it the value, is part of the text.
+    pub(super) fn uses_whole(&self) -> bool {
         self.parts.contains(&Part::Group(0))
     }
 

@@ -1,5 +1,6 @@
 mod cache;
 mod jvm;
+mod limits;
 mod names;
 mod outcome;
 mod select;
@@ -35,7 +36,7 @@ fn text(value: &str) -> Value {
 
 fn composite(entries: &[(&str, Value)]) -> Value {
     let entry = |(key, value): &(&str, Value)| ((*key).to_owned(), value.clone());
-    Value::Composite(entries.iter().map(entry).collect())
+    Value::composite(entries.iter().map(entry).collect())
 }
 
 fn scrape(rules: &mut Rules, beans: &[Given]) -> Vec<Family> {

@@ -4,12 +4,14 @@
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use super::date;
 use crate::jmx::{Number, ObjectName, Value};
 
 /// Deepest nesting of composite and tabular data; what lies deeper is not looked at.
 const DEPTH_MAX: usize = 32;
-/// Most underscores that tell apart an index column from a property of the same name.
-const CLASHES_MAX: usize = 1000;
+/// Most properties of a bean, those included that rows add. A bean or a row with more is left out,
+/// and counted: properties are compared with each other one by one.
+const PROPERTIES_MAX: usize = 128;
 
 /// What match strings and default names need of a bean.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +21,9 @@ pub(super) struct BeanText {
     pub(super) angled: Box<str>,
     pub(super) properties: Vec<(String, String)>,
 }
+
+/// Columns of a table with their values.
+type Row = Vec<(String, Value)>;
 
 /// Where a scalar was found.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub(super) struct Walk<'a, 'v> {
     path: String,
     /// How many names on the way would make the path ambiguous.
     odd: usize,
+    /// Attributes and rows left out because of [`PROPERTIES_MAX`].
+    refused: u64,
 }
 
 // === impl BeanText ===
@@ -78,6 +85,15 @@ impl BeanText {
         Self { domain: domain.into(), angled: angled.into(), properties }
     }
 
+    /// Bytes of its texts, about.
+    pub(super) fn weight(&self) -> usize {
+        let each = |(key, value): &(String, String)| {
+            key.len() + value.len() + size_of::<(String, String)>()
+        };
+        let properties: usize = self.properties.iter().map(each).sum();
+        size_of::<Self>() + self.domain.len() + self.angled.len() + properties
+    }
+
     pub(super) fn property(&self, key: &str) -> Option<&str> {
         self.properties.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
@@ -86,6 +102,15 @@ impl BeanText {
 // === impl Scalar ===
 
 impl Scalar<'_> {
+    /// Bytes of what it is written as, as far as it may be long.
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Number(Number::Big(text)) => text.len(),
+            Self::Number(_) | Self::Seconds(_) | Self::Boolean(_) => 0,
+        }
+    }
+
     /// The number, with 1 and 0 for truth values.
     pub(super) fn number(self) -> Option<f64> {
         match self {
@@ -108,15 +133,16 @@ impl fmt::Display for Scalar<'_> {
     }
 }
 
-/// `toString()` of a value, as far as labels need it.
+/// `toString()` of a value, as far as labels need it. A date is written as a JVM in UTC writes it;
+/// in which zone the other side is, nothing tells.
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::Text(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         Value::Boolean(value) => Some(value.to_string()),
-        Value::Date(millis) => Some(seconds(*millis).to_string()),
+        Value::Date(millis) => Some(date::text(*millis)),
         Value::Null
-        | Value::Composite(_)
+        | Value::Composite { .. }
         | Value::Tabular { .. }
         | Value::Array
         | Value::Other(_) => None,
@@ -134,13 +160,22 @@ impl<'a, 'v> Walk<'a, 'v> {
         bean: &'a Arc<BeanText>,
         visit: &'v mut dyn FnMut(&Place<'_>, Scalar<'_>),
     ) -> Self {
-        Self { bean, visit, rows: Vec::new(), keys: Vec::new(), path: String::new(), odd: 0 }
+        let (rows, keys, path) = (Vec::new(), Vec::new(), String::new());
+        Self { bean, visit, rows, keys, path, odd: 0, refused: 0 }
     }
 
     /// Visits all scalars of an attribute.
     pub(super) fn attribute(&mut self, name: &'a str, description: &'a str, value: &'a Value) {
-        let description = Some(description).filter(|text| !text.is_empty() && *text != name);
-        self.value(name, description, value, 0);
+        if self.bean.properties.len() > PROPERTIES_MAX {
+            self.refused += 1;
+            return;
+        }
+        self.value(name, Some(description), value, 0);
+    }
+
+    /// Attributes and rows that were left out.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
     }
 
     fn value(
@@ -156,13 +191,13 @@ impl<'a, 'v> Walk<'a, 'v> {
             Value::Date(millis) => Scalar::Seconds(seconds(*millis)),
             Value::Text(text) => Scalar::Text(text),
             Value::Null | Value::Array | Value::Other(_) => return,
-            Value::Composite(entries) if depth < DEPTH_MAX => {
-                return self.composite(name, entries, depth);
+            Value::Composite { description, entries } if depth < DEPTH_MAX => {
+                return self.composite(name, description.as_deref(), entries, depth);
             }
-            Value::Tabular { index, rows } if depth < DEPTH_MAX => {
-                return self.tabular(name, index, rows, depth);
+            Value::Tabular { description, index, rows } if depth < DEPTH_MAX => {
+                return self.tabular(name, description.as_deref(), (index, rows), depth);
             }
-            Value::Composite(_) | Value::Tabular { .. } => return,
+            Value::Composite { .. } | Value::Tabular { .. } => return,
         };
         let (length, odd) = self.push(name);
         let place = Place {
@@ -170,18 +205,26 @@ impl<'a, 'v> Walk<'a, 'v> {
             rows: &self.rows,
             keys: &self.keys,
             attribute: name,
-            description,
+            // What says no more than the name is none.
+            description: description.filter(|text| !text.is_empty() && *text != name),
             path: (self.odd == 0).then_some(self.path.as_str()),
         };
         (self.visit)(&place, scalar);
         self.pop(length, odd);
     }
 
-    fn composite(&mut self, name: &'a str, entries: &'a [(String, Value)], depth: usize) {
+    /// Visits the members; all have the description of the type they are members of.
+    fn composite(
+        &mut self,
+        name: &'a str,
+        description: Option<&'a str>,
+        entries: &'a [(String, Value)],
+        depth: usize,
+    ) {
         let (length, odd) = self.push(name);
         self.keys.push(name);
         for (key, value) in entries {
-            self.value(key, None, value, depth + 1);
+            self.value(key, description, value, depth + 1);
         }
         self.keys.pop();
         self.pop(length, odd);
@@ -190,64 +233,84 @@ impl<'a, 'v> Walk<'a, 'v> {
     fn tabular(
         &mut self,
         name: &'a str,
-        index: &'a [String],
-        rows: &'a [Vec<(String, Value)>],
+        description: Option<&'a str>,
+        (index, rows): (&'a [String], &'a [Row]),
         depth: usize,
     ) {
+        if index.len() > PROPERTIES_MAX {
+            self.refused += rows.len() as u64;
+            return;
+        }
         for row in rows {
             let before = (self.path.len(), self.odd, self.rows.len());
-            for column in index {
-                if let Some((_, value)) = row.iter().find(|(key, _)| key == column) {
-                    self.index(column, value);
-                }
-            }
-            // A column called `value` is the attribute itself; others are keys below it.
-            let mut columns: Vec<&'a (String, Value)> =
-                row.iter().filter(|(key, _)| !index.contains(key)).collect();
-            columns.sort_by(|(left, _), (right, _)| left.cmp(right));
-            for (key, value) in columns {
-                if key.eq_ignore_ascii_case("value") {
-                    self.value(name, None, value, depth + 1);
-                    continue;
-                }
-                let (length, odd) = self.push(name);
-                self.keys.push(name);
-                self.value(key, None, value, depth + 1);
-                self.keys.pop();
-                self.pop(length, odd);
+            if self.indexes(index, row) {
+                self.columns(name, description, (index, row), depth);
+            } else {
+                self.refused += 1;
             }
             self.pop(before.0, before.1);
             self.rows.truncate(before.2);
         }
     }
 
-    /// Adds an index column as a property; underscores tell it from one of the same name.
-    fn index(&mut self, column: &str, value: &Value) {
+    /// A column called `value` is the attribute itself; others are keys below it.
+    fn columns(
+        &mut self,
+        name: &'a str,
+        description: Option<&'a str>,
+        (index, row): (&'a [String], &'a [(String, Value)]),
+        depth: usize,
+    ) {
+        let mut columns: Vec<&'a (String, Value)> =
+            row.iter().filter(|(key, _)| !index.contains(key)).collect();
+        columns.sort_by(|(left, _), (right, _)| left.cmp(right));
+        for (key, value) in columns {
+            if key.eq_ignore_ascii_case("value") {
+                self.value(name, description, value, depth + 1);
+                continue;
+            }
+            let (length, odd) = self.push(name);
+            self.keys.push(name);
+            self.value(key, description, value, depth + 1);
+            self.keys.pop();
+            self.pop(length, odd);
+        }
+    }
+
+    /// Adds the index columns of a row as properties. False if there are too many of them.
+    fn indexes(&mut self, index: &[String], row: &[(String, Value)]) -> bool {
+        index.iter().all(|column| {
+            let found = row.iter().find(|(key, _)| key == column);
+            found.is_none_or(|(_, value)| self.index(column, value))
+        })
+    }
+
+    /// Adds an index column; underscores tell it from a property of the same name.
+    fn index(&mut self, column: &str, value: &Value) -> bool {
         let mut key = column.to_owned();
-        let mut clashes = 0;
         while self.has_property(&key) {
             key.push('_');
-            clashes += 1;
-            if clashes > CLASHES_MAX {
-                return;
-            }
         }
-        let parts: Vec<(String, String)> = match value {
-            Value::Composite(entries) => entries
-                .iter()
-                .filter_map(|(sub, value)| Some((format!("{key}_{sub}"), text(value)?)))
-                .collect(),
-            value => text(value).map(|value| (key, value)).into_iter().collect(),
-        };
-        for (key, value) in parts {
-            self.push(&value);
-            self.path.push('\u{1}');
-            // What a later column is called like, it overwrites.
-            match self.rows.iter_mut().find(|(earlier, _)| *earlier == key) {
-                Some((_, earlier)) => *earlier = value,
-                None => self.rows.push((key, value)),
-            }
+        match value {
+            Value::Composite { entries, .. } => entries.iter().all(|(sub, value)| {
+                text(value).is_none_or(|value| self.add(format!("{key}_{sub}"), value))
+            }),
+            value => text(value).is_none_or(|value| self.add(key, value)),
         }
+    }
+
+    /// Adds a property to the row, and to the path: without its name, rows that have the same value
+    /// in different columns were one place.
+    fn add(&mut self, key: String, value: String) -> bool {
+        self.push(&key);
+        self.push(&value);
+        self.path.push('\u{1}');
+        // What a later column is called like, it overwrites.
+        match self.rows.iter_mut().find(|(earlier, _)| *earlier == key) {
+            Some((_, earlier)) => *earlier = value,
+            None => self.rows.push((key, value)),
+        }
+        self.bean.properties.len() + self.rows.len() <= PROPERTIES_MAX
     }
 
     fn has_property(&self, key: &str) -> bool {

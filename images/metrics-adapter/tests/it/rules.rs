@@ -59,16 +59,19 @@ fn value(json: Json) -> Value {
             Some(value) => Number::Integer(value),
             None => Number::Double(number.as_f64().unwrap()),
         }),
-        Json::Object(mut entries) => match (entries.remove("$index"), entries.remove("$rows")) {
-            (Some(index), Some(Json::Array(rows))) => Value::Tabular {
-                index: serde_json::from_value(index).unwrap(),
-                rows: rows
-                    .into_iter()
-                    .map(|row| members(row.as_object().unwrap().clone()))
-                    .collect(),
-            },
-            _ => Value::Composite(members(entries)),
-        },
+        Json::Object(mut entries) => {
+            let description = entries.remove("$description");
+            let description = description.map(|text| text.as_str().unwrap().into());
+            match (entries.remove("$index"), entries.remove("$rows")) {
+                (Some(index), Some(Json::Array(rows))) => {
+                    let index = serde_json::from_value(index).unwrap();
+                    let row = |row: Json| members(row.as_object().unwrap().clone());
+                    let rows = rows.into_iter().map(row).collect();
+                    Value::Tabular { description, index, rows }
+                }
+                _ => Value::Composite { description, entries: members(entries) },
+            }
+        }
     }
 }
 

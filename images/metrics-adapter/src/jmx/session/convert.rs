@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::java::{Graph, Item, NodeId, Object, Slot, View};
 use crate::jmx::value::{big_decimal, big_integer};
 use crate::jmx::{Number, Value};
@@ -64,7 +66,9 @@ impl<'g> Conversion<'g> {
             _ if object.extends("java.lang.Number") => boxed(object),
             _ if object.extends("java.util.Date") => date(object),
             _ if object.extends("javax.management.openmbean.CompositeDataSupport") => {
-                self.composite(object, depth.checked_sub(1)?).map(Value::Composite)
+                let entries = self.entries(object, depth.checked_sub(1)?)?;
+                let description = self.description(object.node("compositeType"));
+                Some(Value::Composite { description, entries })
             }
             _ if object.extends("javax.management.openmbean.TabularDataSupport") => {
                 self.tabular(object, depth.checked_sub(1)?)
@@ -74,7 +78,7 @@ impl<'g> Conversion<'g> {
     }
 
     /// `contents` is a map; as written: keys and values in turn.
-    fn composite(&mut self, object: Object<'g>, depth: usize) -> Option<Vec<(String, Value)>> {
+    fn entries(&mut self, object: Object<'g>, depth: usize) -> Option<Vec<(String, Value)>> {
         let contents = self.graph.object(object.node("contents"))?;
         let mut nodes = contents.items().nodes();
         let mut columns = Vec::new();
@@ -96,9 +100,16 @@ impl<'g> Conversion<'g> {
         while nodes.next().is_some() {
             let row = self.graph.object(nodes.next()?)?;
             self.left = self.left.checked_sub(1)?;
-            rows.push(self.composite(row, depth)?);
+            rows.push(self.entries(row, depth)?);
         }
-        Some(Value::Tabular { index, rows })
+        let description = self.description(declared.node("rowType"));
+        Some(Value::Tabular { description, index, rows })
+    }
+
+    /// What an open type says of itself.
+    fn description(&self, id: NodeId) -> Option<Arc<str>> {
+        let text = self.graph.text(self.graph.object(id)?.node("description"))?;
+        Some(text).filter(|text| !text.is_empty()).map(Arc::from)
     }
 
     /// The strings of a list, within whatever wrappers it comes.

@@ -12,8 +12,8 @@ pub(super) struct Templates {
     pub(super) help: Option<Template>,
     pub(super) labels: Vec<(Template, Template)>,
     pub(super) uses_groups: bool,
-    /// `$0` is used: the value is part of what comes out, whatever the pattern says.
-    pub(super) uses_whole_text: bool,
+    /// Some text has `$0` in it: as patterns fit whole match strings, that is the value, too.
+    pub(super) uses_whole: bool,
 }
 
 // === impl Templates ===
@@ -31,19 +31,21 @@ impl Templates {
             help: parse("help", &config.help)?,
             labels: Vec::new(),
             uses_groups: false,
-            uses_whole_text: false,
+            uses_whole: false,
         };
         for (name, value) in &config.labels {
             let pair = (Template::parse(name, pattern), Template::parse(value, pattern));
             all.labels.push((pair.0.map_err(named("labels"))?, pair.1.map_err(named("labels"))?));
         }
-        let singles = [&all.name, &all.value, &all.help].into_iter().flatten();
-        let pairs = all.labels.iter().flat_map(|(name, value)| [name, value]);
-        let templates: Vec<&Template> = singles.chain(pairs).collect();
-        let uses_groups = templates.iter().any(|template| template.uses_groups());
-        let uses_whole_text = templates.iter().any(|template| template.uses_whole_text());
-        (all.uses_groups, all.uses_whole_text) = (uses_groups, uses_whole_text);
+        all.uses_whole = all.any(Template::uses_whole);
+        all.uses_groups = all.any(Template::uses_groups);
         Ok(all)
+    }
+
+    fn any(&self, has: fn(&Template) -> bool) -> bool {
+        let singles = [&self.name, &self.value, &self.help].into_iter().flatten();
+        let pairs = self.labels.iter().flat_map(|(name, value)| [name, value]);
+        singles.chain(pairs).any(has)
     }
 }
 

@@ -57,6 +57,39 @@ fn an_earlier_rule_that_may_fit_another_value_is_asked_again() {
 }
 
 #[test]
+fn what_shows_the_whole_match_string_shows_the_value() {
+    let cases = [
+        ("{pattern: '><', name: 'x_$0'}", 1),
+        ("{pattern: '><', name: x, labels: {l: '$0'}}", 1),
+        ("{pattern: '><', name: x, labels: {'$0': l}}", 1),
+        ("{pattern: '><', name: x, help: '$0'}", 1),
+        ("{pattern: '><', name: x, help: '$0', cache: true}", 0),
+        ("{pattern: '(>)<', name: x, help: '$1'}", 0),
+    ];
+    for (rule, expected) in cases {
+        let config = config(&format!("rules: [{rule}]"));
+        let mut rules = Rules::new(&config);
+        for (scrape, value) in [1, 0, 0].into_iter().enumerate() {
+            let beans = [("d:type=T", vec![("A", long(value))])];
+            let before = rules.counters().evaluations;
+            assert_eq!(self::scrape(&mut rules, &beans), afresh(&config, &beans), "{rule}");
+            let evaluations = rules.counters().evaluations - before;
+            assert_eq!(evaluations, if scrape == 0 { 1 } else { expected }, "{rule}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_may_end_where_it_begins_is_looked_at() {
+    let text = "rules: [{pattern: 'A: [a-z]*$', name: word}, {pattern: '<>A', name: other}]";
+    let mut rules = Rules::new(&config(text));
+    for (value, name) in [(long(1), "other"), (Value::Boolean(true), "word"), (long(2), "other")] {
+        let families = scrape(&mut rules, &[("d:type=T", vec![("A", value)])]);
+        assert_eq!(families[0].name, name);
+    }
+}
+
+#[test]
 fn a_place_may_change_what_it_holds() {
     let text =
         r"rules: [{pattern: 'A: (up|down)', name: state, value: 1}, {pattern: '<>A', name: a}]";
@@ -179,6 +212,7 @@ fn value() -> impl Strategy<Value = Value> {
         6 => scalar.clone(),
         1 => (scalar.clone(), scalar.clone()).prop_map(|(a, b)| composite(&[("A", a), ("value", b)])),
         1 => (scalar.clone(), scalar.clone(), scalar).prop_map(|(a, b, c)| Value::Tabular {
+            description: None,
             index: vec!["type".to_owned()],
             rows: vec![
                 vec![("type".to_owned(), a), ("Value".to_owned(), b.clone())],

@@ -43,10 +43,12 @@ fn composite_and_tabular_data() {
     let index = vec!["key".to_owned()];
     let nested = composite(&[("n", long(3))]);
     let table = Value::Tabular {
+        description: None,
         index: index.clone(),
         rows: vec![row("one", long(1)), row("two", nested), row("three", Value::Null)],
     };
     let wide = Value::Tabular {
+        description: None,
         index: vec!["key".to_owned(), "id".to_owned()],
         rows: vec![vec![
             ("id".to_owned(), composite(&[("a", long(8)), ("b", text("B"))])),
@@ -69,6 +71,52 @@ fn composite_and_tabular_data() {
             r#"untyped t_T_Table_n{key="k",key_="two"} 3"#,
             r#"untyped t_T_Wide_A{id_a="8",id_b="B",key="k",key_="true"} 1"#,
             r#"untyped t_T_Wide_Z{id_a="8",id_b="B",key="k",key_="true"} 2"#,
+        ]
+    );
+}
+
+#[test]
+fn rows_with_one_value_in_different_columns() {
+    let row = |a: Value, b: Value, v| {
+        vec![("a".to_owned(), a), ("b".to_owned(), b), ("value".to_owned(), long(v))]
+    };
+    let table = Value::Tabular {
+        description: None,
+        index: vec!["a".to_owned(), "b".to_owned()],
+        rows: vec![row(text("x"), Value::Null, 1), row(Value::Null, text("x"), 2)],
+    };
+    let beans = [("d:type=T", vec![("A", table)])];
+    assert_eq!(twice("", &beans), [r#"untyped d_T_A{a="x"} 1"#, r#"untyped d_T_A{b="x"} 2"#]);
+}
+
+#[test]
+fn dates_are_seconds_and_as_labels_texts() {
+    for (millis, expected) in [
+        (0, "Thu Jan 01 00:00:00 UTC 1970"),
+        (1500, "Thu Jan 01 00:00:01 UTC 1970"),
+        (-1, "Wed Dec 31 23:59:59 UTC 1969"),
+        (951_782_400_000, "Tue Feb 29 00:00:00 UTC 2000"),
+        (951_868_800_000, "Wed Mar 01 00:00:00 UTC 2000"),
+        (1_735_689_599_999, "Tue Dec 31 23:59:59 UTC 2024"),
+        (4_107_542_399_000, "Sun Feb 28 23:59:59 UTC 2100"),
+        (4_107_542_400_000, "Mon Mar 01 00:00:00 UTC 2100"),
+        (253_402_300_800_000, "Sat Jan 01 00:00:00 UTC 10000"),
+    ] {
+        assert_eq!(date::text(millis), expected, "{millis}");
+    }
+    for millis in [i64::MIN, i64::MAX] {
+        assert!(date::text(millis).contains(" UTC "));
+    }
+    let row = vec![("at".to_owned(), Value::Date(1500)), ("v".to_owned(), Value::Date(2500))];
+    let table = Value::Tabular { description: None, index: vec!["at".to_owned()], rows: vec![row] };
+    let beans = [("d:type=T", vec![("Since", Value::Date(0)), ("Table", table)])];
+    let text = "metricCustomizers: [{mbeanFilter: {domain: d}, attributesAsLabels: [Since]}]";
+    let since = r#"Since="Thu Jan 01 00:00:00 UTC 1970""#;
+    assert_eq!(
+        twice(text, &beans),
+        [
+            format!("untyped d_T_Since{{{since}}} 0"),
+            format!(r#"untyped d_T_Table_v{{{since},at="Thu Jan 01 00:00:01 UTC 1970"}} 2.5"#),
         ]
     );
 }
@@ -129,6 +177,45 @@ fn help_says_where_it_is_from() {
     scrape.bean(&name, &[(&described, &long(1))]);
     let families = scrape.finish();
     assert_eq!(families[0].help, "How many. d:name=N,type=T,attribute=Count");
+}
+
+#[test]
+fn members_have_the_description_of_their_type() {
+    let described = |value: Value, text: &str| match value {
+        Value::Composite { entries, .. } => {
+            Value::Composite { description: Some(text.into()), entries }
+        }
+        other => other,
+    };
+    let inner = described(composite(&[("In", long(1))]), "inner type");
+    let outer = described(composite(&[("Deep", inner), ("Flat", long(1))]), "outer type");
+    let row = vec![
+        ("key".to_owned(), text("k")),
+        ("value".to_owned(), long(1)),
+        ("more".to_owned(), long(1)),
+    ];
+    let (index, rows) = (vec!["key".to_owned()], vec![row]);
+    let table = Value::Tabular { description: Some("a row".into()), index, rows };
+    let same = described(composite(&[("Flat", long(1)), ("x", long(1))]), "Flat");
+    let nothing = described(composite(&[("x", long(1))]), "");
+    let values = [("O", outer), ("T", table), ("S", same), ("N", nothing), ("P", long(1))];
+    let mut rules = Rules::new(&JmxConfig::default());
+    let families = scrape(&mut rules, &[("d:type=T", values.to_vec())]);
+    let help: Vec<_> = families.iter().map(|it| (it.name.as_str(), it.help.as_str())).collect();
+    assert_eq!(
+        help,
+        [
+            ("d_T_N_x", "d:name=null,type=T,attribute=x"),
+            ("d_T_O_Deep_In", "inner type d:name=null,type=T,attribute=In"),
+            ("d_T_O_Flat", "outer type d:name=null,type=T,attribute=Flat"),
+            ("d_T_P", "d:name=null,type=T,attribute=P"),
+            // What says no more than the name is left out.
+            ("d_T_S_Flat", "d:name=null,type=T,attribute=Flat"),
+            ("d_T_S_x", "Flat d:name=null,type=T,attribute=x"),
+            ("d_T_T", "a row d:name=null,type=T,attribute=T"),
+            ("d_T_T_more", "a row d:name=null,type=T,attribute=more"),
+        ]
+    );
 }
 
 #[test]

@@ -114,7 +114,8 @@ rules:
     for (bean, wanted) in [
         ("kafka.server:type=X,name=Y", true),
         ("kafka.server:type=X,name=Y,topic=t", true),
-        ("kafka.server:type=X", false),
+        // A row of a table may bring the name.
+        ("kafka.server:type=X", true),
         ("kafka.server:name=Y,type=X", false),
         ("kafkb:type=X,name=Y", false),
         // A pattern may begin anywhere: `a<type=` is the end of this.
@@ -138,4 +139,68 @@ rules:
         assert!(wants(&rules(more), "b:type=Open"), "{more}");
     }
     assert!(wants(&rules("- {pattern: '<cache>', cache: true, name: x}"), "b:type=Open"));
+}
+
+#[test]
+fn beans_that_a_row_of_a_table_can_name() {
+    let selection = |pattern: &str| {
+        let text = format!("pruneBeans: true\nrules: [{{pattern: '{pattern}', name: x}}]");
+        config(&text).selection()
+    };
+    for (pattern, wanted) in [
+        ("d<type=T, key=x><", true),
+        ("d<type=T, key=(.+)><T>used", true),
+        ("d<type=T, k=1, key=(.+)><>T", true),
+        ("d<type=T><>A", true),
+        ("key=x><>T", true),
+        // What a row adds stands behind what the bean has.
+        ("d<key=x, type=T><", false),
+        ("d<type=Tkey=x><", false),
+        ("d<type=T, key=x><.*<", false),
+        ("d<type=T, key=x<", false),
+        ("d<type=U, key=x><", false),
+        ("e<type=T, key=x><", false),
+        // A pattern may begin anywhere, but there is one bean only.
+        ("a<type=(.+)><>A", false),
+    ] {
+        assert_eq!(wants(&selection(pattern), "d:type=T"), wanted, "{pattern}");
+    }
+}
+
+#[test]
+fn what_is_pruned_shows_nothing() {
+    let row = |key: &str| vec![("key".to_owned(), text(key)), ("v".to_owned(), long(1))];
+    let (index, rows) = (vec!["key".to_owned()], vec![row("x"), row("y")]);
+    let table = Value::Tabular { description: None, index, rows };
+    let name = ObjectName::parse("d:type=T").unwrap();
+    let patterns =
+        ["d<type=T, key=x><", "d<type=(.+), key=(.+)><A>v", "d<type=T><", "<type=T, k", "A>v", "x"];
+    for pattern in patterns {
+        let text = format!("pruneBeans: true\nrules: [{{pattern: '{pattern}', name: x}}]");
+        let config = config(&text);
+        let mut rules = Rules::new(&config);
+        let families = scrape(&mut rules, &[("d:type=T", vec![("A", table.clone())])]);
+        let (wanted, shows) = (config.selection().wants_bean(&name), !families.is_empty());
+        assert!(wanted || !shows, "{pattern}");
+    }
+}
+
+#[test]
+fn many_rules_prune_as_well() {
+    let mut text = "pruneBeans: true\nrules:\n".to_owned();
+    for n in 0..60 {
+        let pattern =
+            format!(r"app{n}.(\w+)<type=(.+), name=(.+), topic=(.+)><>(Count|\d+thValue)");
+        text.push_str(&format!("- {{pattern: '{pattern}', name: app{n}}}\n"));
+    }
+    let selection = config(&text).selection();
+    for (bean, wanted) in [
+        ("other:type=T,name=N,topic=P", false),
+        ("app7.server:name=N,type=T", false),
+        ("app7.server:type=T", true),
+        ("app59.server:type=T,name=N,topic=P", true),
+        ("app60.server:type=T,name=N,topic=P", false),
+    ] {
+        assert_eq!(wants(&selection, bean), wanted, "{bean}");
+    }
 }

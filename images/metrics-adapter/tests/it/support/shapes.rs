@@ -74,25 +74,27 @@ fn row(columns: &[(&str, Value)]) -> Vec<(String, Value)> {
 
 /// Composite data; keys in any order.
 fn composite(columns: &[(&str, Value)]) -> Value {
-    Value::Composite(row(columns))
+    Value::composite(row(columns))
 }
 
 fn table(index: &[&str], rows: Vec<Vec<(String, Value)>>) -> Value {
-    Value::Tabular { index: index.iter().map(|&it| it.to_owned()).collect(), rows }
+    let index = index.iter().map(|&it| it.to_owned()).collect();
+    Value::Tabular { description: None, index, rows }
 }
 
-/// The same whatever the order of keys and rows: maps of Java have none.
+/// The same whatever the order of keys and rows, as maps of Java have none, and whatever the types
+/// say of themselves.
 fn ordered(value: Value) -> Value {
     let sorted = |mut row: Vec<(String, Value)>| {
         row.sort_by(|(left, _), (right, _)| left.cmp(right));
         row.into_iter().map(|(key, value)| (key, ordered(value))).collect::<Vec<_>>()
     };
     match value {
-        Value::Composite(columns) => Value::Composite(sorted(columns)),
-        Value::Tabular { index, rows } => {
+        Value::Composite { entries, .. } => Value::composite(sorted(entries)),
+        Value::Tabular { index, rows, .. } => {
             let mut rows: Vec<_> = rows.into_iter().map(sorted).collect();
             rows.sort_by_key(|row| format!("{row:?}"));
-            Value::Tabular { index, rows }
+            Value::Tabular { description: None, index, rows }
         }
         other => other,
     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::value_of;
@@ -116,12 +118,58 @@ fn composite(sample: Sample, key: &str) -> Sample {
         .string(key)
 }
 
+/// An open type: its description follows.
+fn open_type(sample: Sample, class: &str, fields: &[&str]) -> Sample {
+    let fields = [&["Ldescription:Ljava/lang/String;"][..], fields].concat();
+    sample.object().class(&format!("{OPEN}.{class}"), 2, &fields).null()
+}
+
+#[test]
+fn what_a_type_says_of_itself_is_kept() {
+    for (text, description) in [("memory in use", Some("memory in use")), ("", None)] {
+        let data = Sample::new()
+            .object()
+            .class(
+                &format!("{OPEN}.CompositeDataSupport"),
+                2,
+                &["LcompositeType:Lx;", "Lcontents:Ljava/util/SortedMap;"],
+            )
+            .null();
+        let data = open_type(data, "CompositeType", &[]).string(text);
+        let data = data.object().class("java.util.TreeMap", 3, &[]).null().block(&[0; 4]).end();
+        let description = description.map(Arc::from);
+        assert_eq!(value(&data), Value::Composite { description, entries: Vec::new() });
+
+        let table = Sample::new()
+            .object()
+            .class(
+                &format!("{OPEN}.TabularDataSupport"),
+                2,
+                &["LdataMap:Ljava/util/Map;", "LtabularType:Lx;"],
+            )
+            .null()
+            .object()
+            .class("java.util.HashMap", 3, &[])
+            .null()
+            .block(&[0; 8])
+            .end();
+        // What the table itself is said to be is not asked.
+        let fields = ["LindexNames:Ljava/util/List;", "LrowType:Lx;"];
+        let table = open_type(table, "TabularType", &fields).string("a table");
+        let list = table.object().class("java.util.Arrays$ArrayList", 2, &["La:[Lx;"]).null();
+        let list = list.array().class("[Ljava.lang.String;", 2, &[]).null().int(0);
+        let table = open_type(list, "CompositeType", &[]).string(text);
+        let Value::Tabular { description, .. } = value(&table) else { panic!("no table") };
+        assert_eq!(description.as_deref().unwrap_or_default(), text);
+    }
+}
+
 #[test]
 fn composite_data_has_its_columns() {
     let inner = composite(composite(Sample::new(), "outer"), "inner").integer(3).end().end();
     let three = Value::Number(Number::Integer(3));
-    let inner_value = Value::Composite(vec![("inner".to_owned(), three)]);
-    let outer_value = Value::Composite(vec![("outer".to_owned(), inner_value)]);
+    let inner_value = Value::composite(vec![("inner".to_owned(), three)]);
+    let outer_value = Value::composite(vec![("outer".to_owned(), inner_value)]);
     assert_eq!(value(&inner), outer_value);
 }
 
@@ -169,7 +217,7 @@ fn tabular_data_has_its_index_and_rows() {
         .string("key");
     let index = vec!["key".to_owned()];
     let rows = vec![vec![("key".to_owned(), Value::Text("a".to_owned()))]];
-    assert_eq!(value(&table), Value::Tabular { index, rows });
+    assert_eq!(value(&table), Value::Tabular { description: None, index, rows });
 }
 
 #[test]
@@ -178,8 +226,8 @@ fn loops_and_doubling_end() {
     let looped = composite(Sample::new(), "me").reference(3).end();
     let mut found = value(&looped);
     let mut depth = 0;
-    while let Value::Composite(columns) = found {
-        found = columns.into_iter().next().unwrap().1;
+    while let Value::Composite { entries, .. } = found {
+        found = entries.into_iter().next().unwrap().1;
         depth += 1;
     }
     assert_eq!((depth, found), (16, Value::Other(format!("{OPEN}.CompositeDataSupport"))));
