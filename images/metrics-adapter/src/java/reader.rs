@@ -460,9 +460,10 @@ impl<'a, R: Read> Reader<'a, R> {
         self.graph.handles.get(index).copied()
     }
 
-    /// Counts towards the limit of elements; slots and links are what is counted.
-    fn take_elements(&mut self, count: usize) -> Result<(), JavaError> {
-        if self.graph.slots.len() + self.graph.links.len() + count > self.limits.elements {
+    /// Counts towards the limit of elements; slots, links and fields of classes are what is counted.
+    pub(super) fn take_elements(&mut self, count: usize) -> Result<(), JavaError> {
+        let Graph { slots, links, fields, .. } = &*self.graph;
+        if slots.len() + links.len() + fields.len() + count > self.limits.elements {
             return self.fail(Problem::Limit("elements"));
         }
         Ok(())
