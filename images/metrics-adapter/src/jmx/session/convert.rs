@@ -165,12 +165,18 @@ fn boxed(object: Object<'_>) -> Option<Value> {
     }))
 }
 
-/// Eight bytes in a block of its own.
+/// Eight bytes in a block of its own. A `Timestamp` has whole seconds there and its fraction in a
+/// field.
 fn date(object: Object<'_>) -> Option<Value> {
-    match object.items().next()? {
-        Item::Bytes(bytes) => bytes.first_chunk().map(|at| Value::Date(i64::from_be_bytes(*at))),
-        Item::Node(_) => None,
-    }
+    let Item::Bytes(bytes) = object.items().next()? else { return None };
+    let millis = i64::from_be_bytes(*bytes.first_chunk()?);
+    let fraction = match object.field("nanos") {
+        Some(Slot::Int(nanos)) if object.extends("java.sql.Timestamp") => {
+            i64::from(nanos / 1_000_000)
+        }
+        _ => 0,
+    };
+    Some(Value::Date(millis.saturating_add(fraction)))
 }
 
 /// Lists, sets and queues of the platform.

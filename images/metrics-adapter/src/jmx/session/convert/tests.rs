@@ -53,9 +53,12 @@ fn plain_values() {
         .class("java.sql.Timestamp", 2, &["Inanos"])
         .class("java.util.Date", 3, &[])
         .null()
-        .block(&1_234_567_890_123i64.to_be_bytes())
+        .block(&1_234_567_890_000i64.to_be_bytes())
         .end()
-        .int(0);
+        .int(123_999_999);
+    assert_eq!(value(&date), Value::Date(1_234_567_890_123));
+    let date = Sample::new().object().class("java.util.Date", 3, &[]).null();
+    let date = date.block(&1_234_567_890_123i64.to_be_bytes()).end();
     assert_eq!(value(&date), Value::Date(1_234_567_890_123));
     let list = Sample::new().object().class("java.util.ArrayList", 3, &["Isize"]).null();
     assert_eq!(value(&list.int(0).block(&[0; 4]).end()), Value::Array);
