@@ -1,7 +1,10 @@
 //! A TCP stream with a deadline instead of timeouts, in TLS or not.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,23 +37,16 @@ impl Stream {
         deadline: Instant,
     ) -> io::Result<Self> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
-        for address in (bare, port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, left(deadline)?) {
-                Ok(tcp) => {
-                    tcp.set_nodelay(true)?;
-                    let timed = Timed { tcp, deadline };
-                    let Some(config) = tls else { return Ok(Self::Plain(timed)) };
-                    let name = ServerName::try_from(bare.to_owned())
-                        .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
-                    let client = ClientConnection::new(Arc::clone(config), name)
-                        .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
-                    return Ok(Self::Tls(Box::new(StreamOwned::new(client, timed))));
-                }
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
+        let addresses: Vec<SocketAddr> = (bare, port).to_socket_addrs()?.collect();
+        let tcp = reach(&addresses, deadline)?;
+        tcp.set_nodelay(true)?;
+        let timed = Timed { tcp, deadline };
+        let Some(config) = tls else { return Ok(Self::Plain(timed)) };
+        let name = ServerName::try_from(bare.to_owned())
+            .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+        let client = ClientConnection::new(Arc::clone(config), name)
+            .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+        Ok(Self::Tls(Box::new(StreamOwned::new(client, timed))))
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
@@ -108,6 +104,20 @@ impl Write for Timed {
     fn flush(&mut self) -> io::Result<()> {
         self.tcp.flush()
     }
+}
+
+/// Connects to the first address that takes it. Each has its share of the time that is left, so that
+/// one that swallows packets leaves some to those behind it.
+fn reach(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
+    for (address, to_come) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+        let share = (left(deadline)? / to_come).max(Duration::from_micros(1));
+        match TcpStream::connect_timeout(address, share) {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
 }
 
 fn left(deadline: Instant) -> io::Result<Duration> {
