@@ -405,3 +405,23 @@ fn what_needs_tls_says_so() {
     let error = Session::connect(&target, soon()).unwrap_err();
     assert!(error.to_string().contains("pod-7.invalid"), "{error}");
 }
+
+#[test]
+fn a_password_meant_for_tls_is_not_sent_without() {
+    let fake = Fake::start(|_| Action::Void);
+    let mut target = fake.target();
+    let nobody = rustls::ClientConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    );
+    let nobody = nobody.with_safe_default_protocol_versions().unwrap();
+    let nobody = nobody.with_root_certificates(rustls::RootCertStore::empty());
+    target.tls = Some(nobody.with_no_client_auth().into());
+    target.credentials = Some(("reader".to_owned(), "secret".to_owned().into()));
+    let error = Session::connect(&target, soon()).unwrap_err();
+    assert!(error.to_string().contains("the password is not sent"), "{error}");
+    assert_eq!(fake.calls(methods::NEW_CLIENT), []);
+    // Without a password there is nothing to keep.
+    target.credentials = None;
+    Session::connect(&target, soon()).unwrap().close();
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 1);
+}
