@@ -321,6 +321,13 @@ impl<'g> Object<'g> {
         Items { graph: self.graph, next: self.first }
     }
 
+    /// Its fields, those of classes above among them: how long one is looked for.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        let class = self.graph.classes.get(self.class as usize);
+        class.map_or(0, |class| (class.inherited + class.field_count) as usize)
+    }
+
     /// Its class and those above.
     fn chain(&self) -> impl Iterator<Item = Class> + use<'g> {
         let graph = self.graph;
