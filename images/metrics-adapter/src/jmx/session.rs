@@ -241,6 +241,10 @@ impl Session {
         let old = self.lane.object;
         let told = self.farewell();
         self.lane.broken = true;
+        if !told {
+            // A server may take no more than one.
+            self.lane.reached.connection.stream().shutdown();
+        }
         self.more.clear();
         self.lone = false;
         let process = self.process();

@@ -4,7 +4,7 @@
 mod tests;
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,16 @@ impl Stream {
             Self::Plain(timed) => timed.deadline = deadline,
             Self::Tls(stream) => stream.sock.deadline = deadline,
         }
+    }
+
+    /// Ends it at once, without a word.
+    pub(super) fn shutdown(&mut self) {
+        let timed = match self {
+            Self::Plain(timed) => timed,
+            Self::Tls(stream) => &mut stream.sock,
+        };
+        // One that has ended already cannot be ended.
+        let _ = timed.tcp.shutdown(Shutdown::Both);
     }
 
     pub(super) fn is_tls(&self) -> bool {
