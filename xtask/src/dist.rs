@@ -28,7 +28,9 @@ pub(crate) fn build(images: &[String], profile: &str) -> Result<()> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     // For this target alone: build scripts and macros are built for the host as ever, and cannot
     // be static. The variables would override it.
-    let flags = format!(r#"target.{target}.rustflags=["-C", "target-feature=+crt-static", "-C", "relocation-model=static"]"#);
+    let flags = format!(
+        r#"target.{target}.rustflags=["-C", "target-feature=+crt-static", "-C", "relocation-model=static"]"#
+    );
     let mut command = cargo(&["build", "--profile", profile, "--target", &target]);
     command.args(["--config", &flags]);
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");

@@ -59,8 +59,8 @@ pub struct Limits {
     pub depth: usize,
     /// Objects, strings, arrays and classes.
     pub handles: usize,
-    /// Fields of objects, elements of arrays and pieces of custom data, together; also the longest
-    /// array.
+    /// Fields of classes and of objects, elements of arrays and pieces of custom data, together;
+    /// also the longest array.
     pub elements: usize,
     /// Bytes of one string.
     pub string_bytes: usize,

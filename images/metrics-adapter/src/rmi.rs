@@ -73,6 +73,8 @@ pub struct Connection<S> {
     input: Input<S>,
     out: Vec<u8>,
     limits: Limits,
+    /// The head of the last reply was one.
+    within_reply: bool,
 }
 
 // === impl Method ===
@@ -93,7 +95,8 @@ impl<S: Read + Write> Connection<S> {
     /// # Errors
     /// Those of the stream; [`Problem::Unexpected`] from whoever does not speak JRMP.
     pub fn open(stream: S, limits: Limits) -> Result<Self, JavaError> {
-        let mut connection = Self { input: Input::new(stream), out: Vec::new(), limits };
+        let (input, out) = (Input::new(stream), Vec::new());
+        let mut connection = Self { input, out, limits, within_reply: false };
         connection.out.extend(HANDSHAKE);
         connection.flush()?;
         let input = &mut connection.input;
@@ -157,6 +160,7 @@ impl<S: Read + Write> Connection<S> {
     /// The stream's and those of serialization. After [`Problem::Aborted`] the next reply can be
     /// read, if the server sends one; after any other error nothing can.
     pub fn reply(&mut self, graph: &mut Graph, void: bool) -> Result<Reply, JavaError> {
+        self.within_reply = false;
         let mut reader = Reader::new(&mut self.input, graph, &self.limits);
         let found = reader.input().u8()?;
         if found != RETURN {
@@ -166,6 +170,7 @@ impl<S: Read + Write> Connection<S> {
         reader.header()?;
         let head: [u8; 15] = reader.block()?;
         let [kind, id @ ..] = head;
+        self.within_reply = matches!(kind, RETURN_VALUE | RETURN_EXCEPTION);
         let result = match kind {
             RETURN_VALUE if void => Ok(NodeId::NULL),
             RETURN_VALUE => Ok(reader.object()?),
@@ -176,6 +181,13 @@ impl<S: Read + Write> Connection<S> {
             }
         };
         Ok(Reply { id, result })
+    }
+
+    /// Whether the last [`Connection::reply`] that failed did so behind a good head: the object in it
+    /// is to blame then.
+    #[must_use]
+    pub fn is_within_reply(&self) -> bool {
+        self.within_reply
     }
 
     /// Asks whether the endpoint is there. No call may be under way.

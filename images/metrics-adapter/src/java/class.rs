@@ -15,6 +15,10 @@ pub(super) const EXTERNALIZABLE: u8 = 0x04;
 /// What it writes is in blocks, so that its end can be found.
 pub(super) const BLOCK_DATA: u8 = 0x08;
 
+/// Most classes above a class. Within one descriptor nesting bounds them, but a reference may put a
+/// class below any other; each object costs their square.
+const ABOVE_MAX: u32 = 48;
+
 /// Most interfaces of a proxy, as in a class file.
 const INTERFACES_MAX: i32 = 65_535;
 
@@ -56,6 +60,7 @@ impl<R: Read> Reader<'_, R> {
         if flags & (SERIALIZABLE | EXTERNALIZABLE) == SERIALIZABLE | EXTERNALIZABLE {
             return self.fail(Problem::Structure("a class that is written in two ways"));
         }
+        self.take_elements(usize::from(count))?;
         let fields = self.graph.fields.len() as u32;
         for _ in 0..count {
             let code = self.input.u8()?;
@@ -105,6 +110,9 @@ impl<R: Read> Reader<'_, R> {
         if let Some(above) = above {
             class.inherited = above.inherited + above.field_count;
             class.level = above.level + 1;
+            if class.level > ABOVE_MAX {
+                return self.fail(Problem::Limit("classes above a class"));
+            }
         }
         self.nested -= 1;
         Ok(index)

@@ -173,7 +173,7 @@ impl Graph {
     pub fn clear(&mut self) {
         /// More than this is given back.
         const KEPT: usize = 1 << 20;
-        if self.text.capacity() + self.bytes.capacity() + 64 * self.nodes.capacity() > KEPT {
+        if self.capacity_bytes() > KEPT {
             *self = Self::default();
             return;
         }
@@ -186,6 +186,22 @@ impl Graph {
         self.bytes.clear();
         self.handles.clear();
         self.frames.clear();
+    }
+
+    /// Memory that is held.
+    pub(super) fn capacity_bytes(&self) -> usize {
+        fn of<T>(vec: &Vec<T>) -> usize {
+            vec.capacity() * size_of::<T>()
+        }
+        self.text.capacity()
+            + self.bytes.capacity()
+            + of(&self.nodes)
+            + of(&self.classes)
+            + of(&self.fields)
+            + of(&self.slots)
+            + of(&self.links)
+            + of(&self.handles)
+            + of(&self.frames)
     }
 
     /// Looks at a node.
@@ -303,6 +319,13 @@ impl<'g> Object<'g> {
     #[must_use]
     pub fn items(&self) -> Items<'g> {
         Items { graph: self.graph, next: self.first }
+    }
+
+    /// Its fields, those of classes above among them: how long one is looked for.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        let class = self.graph.classes.get(self.class as usize);
+        class.map_or(0, |class| (class.inherited + class.field_count) as usize)
     }
 
     /// Its class and those above.

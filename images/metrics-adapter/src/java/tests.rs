@@ -231,6 +231,42 @@ fn an_abort_tells_the_exception() {
 }
 
 #[test]
+fn classes_do_not_pile_up_by_reference() {
+    // Each class stands above the next, which is complete before the one after it begins.
+    let chain = |count: u32| {
+        let sample = Sample::new().array().class("[LA;", 2, &[]).null().int(count as i32);
+        (0..count).fold(sample, |sample, number| {
+            let sample = sample.raw(&[0x76]).class("A", 2, &[]);
+            // Handles are those of the array and its class, then of a class and its descriptor.
+            if number == 0 { sample.null() } else { sample.reference(2 * number) }
+        })
+    };
+    let (graph, root) = read(&chain(48));
+    let View::Array(array) = graph.view(root) else { panic!("{:?}", graph.view(root)) };
+    assert_eq!(array.items().count(), 48);
+    assert!(matches!(refused(&chain(50)).problem, Problem::Limit("classes above a class")));
+}
+
+#[test]
+fn a_large_message_leaves_no_memory_behind() {
+    let fields: Vec<String> = (0..60_000).map(|field| format!("B{field}")).collect();
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    let wide = Sample::new().array().class("[LA;", 2, &[]).null().int(3);
+    let wide = (0..3).fold(wide, |sample, _| sample.raw(&[0x76]).class("A", 2, &fields).null());
+    let nulls = Sample::new().array().class("[LA;", 2, &[]).null().int(200_000);
+    let nulls = nulls.raw(&vec![0x70; 200_000]);
+    for large in [wide, nulls] {
+        let (mut graph, _) = read(&large);
+        assert!(graph.capacity_bytes() > 1 << 20);
+        graph.clear();
+        assert_eq!(graph.capacity_bytes(), 0);
+    }
+    let (mut graph, _) = read(&Sample::new().integer(1));
+    graph.clear();
+    assert!(graph.capacity_bytes() > 0, "what is usual is kept");
+}
+
+#[test]
 fn hostile_streams_meet_a_limit() {
     let nested = |depth: usize| {
         let mut sample = Sample::new().array().class("[Ljava.lang.Object;", 2, &[]).null().int(1);
@@ -272,6 +308,16 @@ fn hostile_streams_meet_a_limit() {
         wide = wide.object().reference(0);
     }
     assert!(matches!(refused(&wide).problem, Problem::Limit("elements")));
+
+    // Fields of classes that no object has.
+    let fields: Vec<String> = (0..10_000).map(|field| format!("B{field}")).collect();
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    let classes = |count: i32| {
+        let array = Sample::new().array().class("[Ljava.lang.Class;", 2, &[]).null().int(count);
+        (0..count).fold(array, |sample, _| sample.raw(&[0x76]).class("A", 2, &fields).null())
+    };
+    assert!(read_object(&classes(99).bytes, &Limits::default()).is_ok());
+    assert!(matches!(refused(&classes(101)).problem, Problem::Limit("elements")));
 
     let few = Limits { handles: 2, ..Limits::default() };
     let error = read_object(&Sample::new().integer(1).bytes, &few).unwrap_err();

@@ -25,6 +25,8 @@ pub struct Collector {
     rules: Rules,
     beans: Beans,
     session: Option<Session>,
+    /// The process whose beans are known.
+    process: Option<[u8; 4]>,
 }
 
 // === impl Collector ===
@@ -41,6 +43,7 @@ impl Collector {
             rules: Rules::new(&config),
             beans: Beans::default(),
             session: None,
+            process: None,
         }
     }
 
@@ -117,21 +120,29 @@ impl Collector {
 
     fn connect(&mut self, deadline: Instant) -> Result<(), SessionError> {
         match &mut self.session {
-            Some(session) if session.is_broken() => self.reconnect(deadline),
-            Some(_) => Ok(()),
-            None => {
-                self.session = Some(Session::connect(&self.target, deadline)?);
-                Ok(())
-            }
+            Some(session) if session.is_broken() => session.reconnect(deadline)?,
+            Some(_) => {}
+            None => self.session = Some(Session::connect(&self.target, deadline)?),
         }
+        self.recognise();
+        Ok(())
     }
 
     fn reconnect(&mut self, deadline: Instant) -> Result<(), SessionError> {
-        // Another process may be behind the address, with other beans of the same names.
-        self.beans.clear();
-        match &mut self.session {
-            Some(session) => session.reconnect(deadline),
-            None => Ok(()),
+        if let Some(session) = &mut self.session {
+            session.reconnect(deadline)?;
+        }
+        self.recognise();
+        Ok(())
+    }
+
+    /// Another process may be behind the address, with other beans of the same names. Of the same
+    /// one nothing is forgotten: a deadline that is too short for all may do in several scrapes.
+    fn recognise(&mut self) {
+        let process = self.session.as_ref().map(Session::process);
+        if self.process != process {
+            self.process = process;
+            self.beans.clear();
         }
     }
 }

@@ -12,6 +12,7 @@
 //! bean, asks for the bean's attributes one by one, and remembers which of them must never be asked
 //! for again.
 
+mod budget;
 mod convert;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -39,6 +40,10 @@ pub use stream::GivenUp;
 /// Most new connections within one pass over all beans; each is the work of a bean that cannot be
 /// read, which is remembered.
 const RECONNECTS_MAX: u32 = 1_000;
+
+/// Calls within one pass that may fail as if the connection were to blame, twice each, before it is
+/// believed.
+const EXCUSES_MAX: u32 = 3;
 
 /// How long a goodbye may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
@@ -116,8 +121,22 @@ pub struct Session {
     /// A further one could not be had; not tried again before the next login.
     lone: bool,
     memory: Memory,
-    /// Connections that the current pass may still make.
+    pass: Pass,
+}
+
+/// How the current pass over all beans goes.
+#[derive(Debug)]
+struct Pass {
+    /// Connections that may still be made.
     reconnects: u32,
+    /// Calls that may still be left out.
+    excuses: u32,
+    /// Why one was.
+    excused: Option<SessionError>,
+    /// The call that comes first now has failed with the connection before this one.
+    retried: bool,
+    /// Something was answered.
+    progress: bool,
 }
 
 // === impl Target ===
@@ -136,6 +155,28 @@ impl Target {
             stub: None,
             advertised_host: false,
             given_up: GivenUp::default(),
+        }
+    }
+}
+
+// === impl Pass ===
+
+impl Pass {
+    fn new() -> Self {
+        Self {
+            reconnects: RECONNECTS_MAX,
+            excuses: EXCUSES_MAX,
+            excused: None,
+            retried: false,
+            progress: false,
+        }
+    }
+
+    /// A pass in which nothing was answered was none, whoever was excused.
+    fn finish(&mut self) -> Result<(), SessionError> {
+        match self.excused.take() {
+            Some(error) if !self.progress => Err(error),
+            _ => Ok(()),
         }
     }
 }
@@ -192,22 +233,37 @@ impl Session {
             more: Vec::new(),
             lone: false,
             memory: Memory::default(),
-            reconnects: 0,
+            pass: Pass::new(),
         })
     }
 
-    /// Connects once more; what was learnt about attributes is kept.
+    /// Connects once more; what was learnt about attributes is kept, unless the process is another.
     ///
     /// # Errors
     /// [`SessionError`]; the old connection is gone then, too.
     pub fn reconnect(&mut self, deadline: Instant) -> Result<(), SessionError> {
         // An object behind a stream that has failed is left to the two minutes of its server.
-        self.farewell();
+        if !self.farewell() {
+            // A server may take no more than one.
+            self.lane.reached.connection.stream().shutdown();
+        }
         self.lane.broken = true;
         self.more.clear();
         self.lone = false;
+        let process = self.process();
         self.lane = login::login(&self.target, deadline)?;
+        if self.process() != process {
+            self.memory.clear();
+        }
         Ok(())
+    }
+
+    /// What tells the server's process from others: every object of a JVM carries the same random
+    /// number (`java.rmi.server.UID`).
+    #[must_use]
+    pub fn process(&self) -> [u8; 4] {
+        let [_, _, _, _, _, _, _, _, a, b, c, d, ..] = self.lane.object;
+        [a, b, c, d]
     }
 
     /// Whether nothing can be asked any more but [`Session::reconnect`].
@@ -233,7 +289,7 @@ impl Session {
             push_null(out);
             push_null(out);
         })?;
-        Ok(info::names(&self.lane.graph, root))
+        info::names(&self.lane.graph, root)
     }
 
     /// Attributes of many beans, pipelined; answers in the order of the names.
@@ -245,14 +301,30 @@ impl Session {
         names: &[ObjectName],
         deadline: Instant,
     ) -> Result<Vec<Result<Vec<AttributeInfo>, SessionError>>, SessionError> {
-        self.reconnects = RECONNECTS_MAX;
         let mut infos = Vec::with_capacity(names.len());
+        self.each_info(names, deadline, &mut |info| infos.push(info))?;
+        Ok(infos)
+    }
+
+    /// As [`Session::infos`]; `each` gets the answers as they come, so that those before an error are
+    /// not lost.
+    ///
+    /// # Errors
+    /// See [`Session::infos`].
+    pub fn each_info(
+        &mut self,
+        names: &[ObjectName],
+        deadline: Instant,
+        each: &mut dyn FnMut(Result<Vec<AttributeInfo>, SessionError>),
+    ) -> Result<(), SessionError> {
+        self.pass = Pass::new();
+        let mut done = 0;
         let mut send = |index: usize, out: &mut Vec<u8>| {
             push_object_name(ObjectName::as_str(&names[index]), out);
             push_null(out);
         };
-        while infos.len() < names.len() {
-            let from = infos.len();
+        while done < names.len() {
+            let from = done;
             let calls = lane::Calls {
                 method: methods::GET_MBEAN_INFO,
                 range: from..names.len(),
@@ -260,14 +332,19 @@ impl Session {
                 send: &mut send,
             };
             let outcome = self.lane.pipeline(calls, deadline, &mut |_, graph, result| {
-                infos.push(match result {
-                    Ok(root) => Ok(info::attributes(graph, root)),
+                done += 1;
+                each(match result {
+                    Ok(root) => info::attributes(graph, root),
                     Err(thrown) => Err(SessionError::remote(graph.throwable(thrown))),
                 });
             });
-            self.go_on(outcome, infos.len() > from, deadline, |error| infos.push(Err(error)))?;
+            let progress = done > from;
+            self.go_on(outcome, progress, deadline, |error| {
+                done += 1;
+                each(Err(error));
+            })?;
         }
-        Ok(infos)
+        self.pass.finish()
     }
 
     /// Values of many beans, pipelined; `each` gets the index and the answer, in order but for
@@ -281,8 +358,10 @@ impl Session {
         deadline: Instant,
         each: &mut dyn FnMut(usize, Answer),
     ) -> Result<(), SessionError> {
-        self.reconnects = RECONNECTS_MAX;
-        self.read_values(wanted, deadline, each)
+        self.pass = Pass::new();
+        self.memory.begin_pass();
+        self.read_values(wanted, deadline, each)?;
+        self.pass.finish()
     }
 
     /// Shows the server that somebody is there.
@@ -318,27 +397,52 @@ impl Session {
         deadline: Instant,
         skip: impl FnOnce(SessionError),
     ) -> Result<(), SessionError> {
-        if outcome.is_err() {
-            self.reconnects = self.reconnects.saturating_sub(1);
-        }
+        use lane::Stopped::{Aborted, Astray, Failed};
+
+        self.pass.progress |= progress;
+        let retried = std::mem::take(&mut self.pass.retried) && !progress;
         match outcome {
             Ok(()) => Ok(()),
-            Err(lane::Stopped::Aborted(error) | lane::Stopped::Failed(error))
-                if self.reconnects == 0 =>
-            {
-                Err(error)
-            }
-            Err(lane::Stopped::Aborted(error)) => {
-                self.reconnect(deadline)?;
+            Err(Aborted(error)) => {
+                let error = self.replace(error, deadline)?;
                 skip(error);
                 Ok(())
             }
-            // The server has gone, perhaps come back. Without progress it is not tried twice.
-            Err(lane::Stopped::Failed(error)) if progress && error.is_connection() => {
-                self.reconnect(deadline)
+            // The answer before is to blame; it has been given.
+            Err(Astray(error)) if progress => self.replace(error, deadline).map(drop),
+            // Over the old connection and over a new one: it is this call, or there is nobody.
+            Err(Failed(error)) if retried && error.is_connection() && self.pass.excuses > 0 => {
+                self.pass.excuses -= 1;
+                let error = self.replace(error, deadline)?;
+                skip(SessionError::Protocol(format!("it ends every connection: {error}")));
+                self.pass.excused = Some(error);
+                Ok(())
             }
-            Err(lane::Stopped::Failed(error)) => Err(error),
+            // The server has gone, perhaps come back. Where nothing was said at all it is not tried
+            // twice.
+            Err(Failed(error))
+                if !retried
+                    && error.is_connection()
+                    && (progress || matches!(error, SessionError::Remote { .. })) =>
+            {
+                self.replace(error, deadline)?;
+                self.pass.retried = true;
+                Ok(())
+            }
+            Err(Astray(error) | Failed(error)) => Err(error),
         }
+    }
+
+    /// Connects anew within a pass; gives back why.
+    fn replace(
+        &mut self,
+        why: SessionError,
+        deadline: Instant,
+    ) -> Result<SessionError, SessionError> {
+        let Some(reconnects) = self.pass.reconnects.checked_sub(1) else { return Err(why) };
+        self.pass.reconnects = reconnects;
+        self.reconnect(deadline)?;
+        Ok(why)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::super::graph::{Handle, Node, Span};
+use super::super::graph::{Graph, Handle, Node, Span};
 use super::super::{JavaError, Problem, tag, text};
 use super::{FIRST_HANDLE, NESTED_MAX, Reader};
 
@@ -72,9 +72,11 @@ impl<R: Read> Reader<'_, R> {
         self.graph.handles.get(index).copied()
     }
 
-    /// Counts towards the limit of elements; slots and links are what is counted.
-    pub(super) fn take_elements(&mut self, count: usize) -> Result<(), JavaError> {
-        if self.graph.slots.len() + self.graph.links.len() + count > self.limits.elements {
+    /// Counts towards the limit of elements; slots, links and fields of classes are what is
+    /// counted.
+    pub(in crate::java) fn take_elements(&mut self, count: usize) -> Result<(), JavaError> {
+        let Graph { slots, links, fields, .. } = &*self.graph;
+        if slots.len() + links.len() + fields.len() + count > self.limits.elements {
             return self.fail(Problem::Limit("elements"));
         }
         Ok(())

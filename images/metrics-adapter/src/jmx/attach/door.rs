@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{getsockopt, sockopt};
 use rustix::fs::OFlags;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::AttachError;
 use super::process::Process;
@@ -25,7 +27,7 @@ pub(super) fn open(process: &Process, deadline: Instant) -> Result<UnixStream, A
     check(process, &path)?;
     let pid = process.pid;
     let failed = |source| AttachError::Io { pid, doing: "connecting to the JVM", source };
-    let stream = UnixStream::connect(&path).map_err(failed)?;
+    let stream = connect(pid, &path, deadline)?;
     // Whatever was put at that path meanwhile: only the JVM itself is talked to.
     let peer = getsockopt(&stream, sockopt::PeerCredentials).map_err(|it| failed(it.into()))?;
     if peer.pid() != pid {
@@ -33,6 +35,27 @@ pub(super) fn open(process: &Process, deadline: Instant) -> Result<UnixStream, A
         return Err(AttachError::Socket { path, what });
     }
     Ok(stream)
+}
+
+/// Connects, and waits for room in the queue of a JVM that is busy or stopped.
+pub(super) fn connect(pid: i32, path: &Path, deadline: Instant) -> Result<UnixStream, AttachError> {
+    let failed = |source| AttachError::Io { pid, doing: "connecting to the JVM", source };
+    let address = SockAddr::unix(path).map_err(failed)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
+    // A blocking one would wait for ever.
+    socket.set_nonblocking(true).map_err(failed)?;
+    while let Err(error) = socket.connect(&address) {
+        match error.kind() {
+            ErrorKind::Interrupted => {}
+            ErrorKind::WouldBlock if Instant::now() < deadline => pause(),
+            ErrorKind::WouldBlock => {
+                return Err(AttachError::Deadline { pid, what: "room in the queue of its socket" });
+            }
+            _ => return Err(failed(error)),
+        }
+    }
+    socket.set_nonblocking(false).map_err(failed)?;
+    Ok(OwnedFd::from(socket).into())
 }
 
 /// Asks the JVM for its socket and waits for it.

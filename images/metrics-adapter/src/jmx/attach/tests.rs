@@ -2,6 +2,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use socket2::{Domain, SockAddr, Socket, Type};
+
 use super::command::{START, address, ask};
 use super::process::Status;
 use super::*;
@@ -66,6 +68,33 @@ fn processes_that_are_not_there() {
         let error = attach(&Selector::Pid(pid), soon()).unwrap_err();
         assert!(matches!(error, AttachError::None(_)), "{pid}: {error}");
     }
+}
+
+#[test]
+fn a_full_queue_costs_the_deadline_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".java_pid1");
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    listener.listen(0).unwrap();
+    let shortly = || Instant::now() + Duration::from_millis(30);
+    let mut waiting = Vec::new();
+    let error = loop {
+        match door::connect(7, &path, shortly()) {
+            Ok(stream) => waiting.push(stream),
+            Err(error) => break error,
+        }
+        assert!(waiting.len() < 100, "the queue has no end");
+    };
+    assert!(!waiting.is_empty());
+    assert!(matches!(error, AttachError::Deadline { pid: 7, .. }), "{error}");
+    // One that is taken in makes room for one that waits already.
+    let late = std::thread::spawn(move || door::connect(7, &path, soon()));
+    let taken = listener.accept().unwrap();
+    let stream = late.join().unwrap().unwrap();
+    let socket = Socket::from(std::os::fd::OwnedFd::from(stream));
+    assert!(!socket.nonblocking().unwrap(), "commands rely on timeouts");
+    drop(taken);
 }
 
 #[test]

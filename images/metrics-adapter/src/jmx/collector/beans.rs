@@ -1,14 +1,24 @@
 //! The beans of a JVM as far as they are known.
 
+mod places;
+
 use std::collections::HashMap;
 use std::time::Instant;
+
+use places::Places;
 
 use crate::jmx::session::{Session, SessionError, Wanted};
 use crate::jmx::{AttributeInfo, ObjectName, Value};
 use crate::rules::Selection;
 
 /// Of so many beans, one is asked anew for its attributes at every scrape.
-const REFRESH_SHARE: usize = 200;
+const REFRESH_SHARE: u64 = 200;
+
+/// Most beans that gave no attributes and are asked once more at a scrape: each may cost a connection.
+const RETRIES_MAX: usize = 20;
+
+/// Most memory of the attributes of all beans.
+const INFOS_BYTES_MAX: usize = 256 << 20;
 
 /// What a bean's attributes are given to.
 pub(super) type Each<'a> = dyn FnMut(&ObjectName, &[(&AttributeInfo, &Value)]) + 'a;
@@ -27,9 +37,14 @@ struct Bean {
     /// Names of the wanted ones of `infos`, and where they are.
     wanted: Vec<String>,
     places: Vec<usize>,
-    /// Scrapes in which it was last listed, and its attributes last asked for.
+    /// Memory of `infos`, about.
+    bytes: usize,
+    /// Scrape in which it was last listed.
     listed: u64,
-    asked: u64,
+    /// Scrape in which its attributes are to be asked for again.
+    due: u64,
+    /// How often in a row they could not be had.
+    failures: u32,
     /// Attributes in its last answer; another number means that it may be another bean.
     answered: Option<usize>,
     stale: bool,
@@ -64,55 +79,85 @@ impl Beans {
         selection: &mut Selection,
         deadline: Instant,
     ) -> Result<(), SessionError> {
+        // All or nothing: what one query found is of no use while another has failed.
+        let mut found = Vec::new();
+        for query in queries {
+            found.append(&mut session.names(query.as_ref(), deadline)?);
+        }
         self.scrape += 1;
+        let scrape = self.scrape;
         self.names.clear();
         let mut ask = Vec::new();
-        for query in queries {
-            for name in session.names(query.as_ref(), deadline)? {
-                match self.known.get_mut(&name) {
-                    // Found by an earlier query, too.
-                    Some(bean) if bean.listed == self.scrape => continue,
-                    Some(bean) => {
-                        bean.listed = self.scrape;
-                        if std::mem::take(&mut bean.stale) {
-                            ask.push(name.clone());
-                        }
-                    }
-                    None if selection.wants_bean(&name) => {
-                        self.known.insert(name.clone(), Bean::unknown(self.scrape));
-                        ask.push(name.clone());
-                    }
-                    None => continue,
+        for name in found {
+            match self.known.get_mut(&name) {
+                // Found by an earlier query, too.
+                Some(bean) if bean.listed == scrape => continue,
+                Some(bean) => bean.listed = scrape,
+                None if selection.wants_bean(&name) => {
+                    self.known.insert(name.clone(), Bean::unknown(scrape));
+                    ask.push(name.clone());
                 }
-                self.names.push(name);
+                None => continue,
             }
+            self.names.push(name);
         }
-        let scrape = self.scrape;
         let before = self.known.len();
         self.known.retain(|_, bean| bean.listed == scrape);
         if self.known.len() < before {
             selection.retain(&self.names);
         }
+        // Those that are new come first: without them a scrape that fails would be no step forward.
+        ask.append(&mut self.due());
+        self.ask(session, &ask, selection, deadline)
+    }
+
+    /// Asks for the attributes of beans.
+    fn ask(
+        &mut self,
+        session: &mut Session,
+        ask: &[ObjectName],
+        selection: &Selection,
+        deadline: Instant,
+    ) -> Result<(), SessionError> {
         if ask.is_empty() {
-            ask = self.oldest();
+            return Ok(());
         }
-        let infos = session.infos(&ask, deadline);
-        let infos = infos.inspect_err(|_| {
+        let scrape = self.scrape;
+        let mut bytes: usize = self.known.values().map(|bean| bean.bytes).sum();
+        let mut names = ask.iter();
+        let outcome = session.each_info(ask, deadline, &mut |infos| {
+            let Some((name, bean)) =
+                names.next().and_then(|name| Some((name, self.known.get_mut(name)?)))
+            else {
+                return;
+            };
+            bytes -= std::mem::take(&mut bean.bytes);
+            bean.answered = None;
+            bean.stale = false;
+            let size = infos.as_ref().map_or(0, |infos| infos.iter().map(info_bytes).sum());
+            match infos {
+                Ok(infos) if bytes + size <= INFOS_BYTES_MAX => {
+                    (bean.infos, bean.bytes, bean.failures) = (infos, size, 0);
+                    bytes += size;
+                    bean.due = scrape + REFRESH_SHARE;
+                }
+                // Sooner than usual at first.
+                _ => {
+                    bean.infos = Vec::new();
+                    bean.due = scrape + (1 << bean.failures.min(16)).min(REFRESH_SHARE);
+                    bean.failures += 1;
+                }
+            }
+            bean.select(name, selection);
+        });
+        outcome.inspect_err(|_| {
             // Those without attributes would be taken for known.
-            for name in &ask {
-                self.known.remove(name);
+            for name in names {
+                if self.known.get(name).is_some_and(|bean| bean.due == Bean::NEVER) {
+                    self.known.remove(name);
+                }
             }
-        })?;
-        for (name, infos) in ask.into_iter().zip(infos) {
-            if let Some(bean) = self.known.get_mut(&name) {
-                // One that cannot be read has nothing to be asked for until it is due again.
-                bean.infos = infos.unwrap_or_default();
-                bean.asked = scrape;
-                bean.answered = None;
-                bean.select(&name, selection);
-            }
-        }
-        Ok(())
+        })
     }
 
     /// Reads the values of all wanted attributes.
@@ -135,14 +180,11 @@ impl Beans {
         session.values(&wanted, deadline, &mut |index, answer| {
             let Ok(values) = answer else { return };
             let bean: &Bean = beans[index];
-            let mut attributes = Vec::with_capacity(values.len());
-            let mut from = 0;
+            let mut attributes = Vec::with_capacity(values.len().min(bean.wanted.len()));
+            let mut places = Places::new(&bean.wanted);
             for (name, value) in &values {
-                // They come in the order asked for; who knows.
-                let place = (from..bean.wanted.len()).chain(0..from);
-                if let Some(place) = place.into_iter().find(|place| bean.wanted[*place] == *name) {
+                if let Some(place) = places.find(name) {
                     attributes.push((&bean.infos[bean.places[place]], value));
-                    from = place + 1;
                 }
             }
             let name = wanted[index].name;
@@ -164,31 +206,49 @@ impl Beans {
         Ok(())
     }
 
-    /// Those whose attributes were asked for longest ago.
-    fn oldest(&self) -> Vec<ObjectName> {
-        let due = self.known.len() / REFRESH_SHARE + 1;
-        // Asked for at this scrape or the one before: nothing can be due.
-        let mut beans: Vec<(u64, &ObjectName)> = self
+    /// Those whose attributes are to be asked for again: all that answered oddly, and of the others
+    /// some that have waited longest.
+    fn due(&self) -> Vec<ObjectName> {
+        let mut refresh = self.known.len() / REFRESH_SHARE as usize + 1;
+        let mut retries = RETRIES_MAX;
+        let mut due: Vec<(bool, u64, &ObjectName)> = self
             .known
             .iter()
-            .filter(|(_, bean)| bean.asked + (REFRESH_SHARE as u64) <= self.scrape)
-            .map(|(name, bean)| (bean.asked, name))
+            .filter(|(_, bean)| bean.stale || bean.due <= self.scrape)
+            .map(|(name, bean)| (bean.stale, bean.due, name))
             .collect();
-        beans.sort_unstable_by_key(|(asked, _)| *asked);
-        beans.into_iter().take(due).map(|(_, name)| name.clone()).collect()
+        due.sort_unstable_by_key(|(stale, due, _)| (!stale, *due));
+        due.retain(|(stale, _, name)| {
+            let failed = self.known.get(*name).is_some_and(|bean| bean.failures > 0);
+            let left = if failed { &mut retries } else { &mut refresh };
+            let take = *stale || *left > 0;
+            *left = left.saturating_sub(usize::from(!stale));
+            take
+        });
+        due.into_iter().map(|(.., name)| name.clone()).collect()
     }
+}
+
+/// Memory of what a bean says of an attribute, about.
+fn info_bytes(info: &AttributeInfo) -> usize {
+    size_of::<AttributeInfo>() + info.name.len() + info.declared.len() + info.description.len()
 }
 
 // === impl Bean ===
 
 impl Bean {
+    /// Its attributes have not been asked for yet, and are about to be.
+    const NEVER: u64 = u64::MAX;
+
     fn unknown(scrape: u64) -> Self {
         Self {
             infos: Vec::new(),
             wanted: Vec::new(),
             places: Vec::new(),
+            bytes: 0,
             listed: scrape,
-            asked: scrape,
+            due: Self::NEVER,
+            failures: 0,
             answered: None,
             stale: false,
         }

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -158,4 +158,101 @@ fn nobody_there_is_an_error_at_once() {
     assert!(error.to_string().starts_with(&format!("connection to 127.0.0.1:{port}")), "{error}");
     collector.heartbeat(soon());
     collector.close();
+}
+
+fn infos_of(fake: &Fake, name: &str) -> usize {
+    fake.calls(methods::GET_MBEAN_INFO).iter().filter(|call| call.name == name).count()
+}
+
+#[test]
+fn attributes_that_could_not_be_had_are_asked_for_again() {
+    let there = beans(&[("a:n=1", &["X"]), ("a:n=2", &["X"]), ("a:n=3", &["X"])]);
+    let failed = AtomicBool::new(false);
+    let fake = Fake::start(move |call| {
+        let info = call.hash == methods::GET_MBEAN_INFO.hash;
+        let thrown = || Action::Throw(exception("java.lang.RuntimeException", "not now"));
+        match call.name.as_str() {
+            "a:n=1" if info && !failed.swap(true, Ordering::Relaxed) => thrown(),
+            "a:n=3" if info => thrown(),
+            _ => respond(&there, call),
+        }
+    });
+    let mut collector = collector(&fake, "");
+    assert_eq!(read(&mut collector), ["a:n=2: X"]);
+    assert_eq!(read(&mut collector), ["a:n=1: X", "a:n=2: X"]);
+    // One that never has any is asked ever more rarely.
+    for _ in 0..60 {
+        read(&mut collector);
+    }
+    assert_eq!((infos_of(&fake, "a:n=1"), infos_of(&fake, "a:n=3")), (2, 6));
+}
+
+#[test]
+fn a_query_that_fails_leaves_what_is_known() {
+    let there = beans(&[("a:n=1", &["X"]), ("b:n=1", &["X"])]);
+    let served = Arc::clone(&there);
+    let queries = AtomicUsize::new(0);
+    let fake = Fake::start(move |call| {
+        if call.hash == methods::QUERY_NAMES.hash {
+            let names: Vec<String> = served.lock().unwrap().keys().cloned().collect();
+            let names = names.into_iter().filter(|name| name[..1] == call.name[..1]);
+            // The second query of the first and of the third scrape.
+            if matches!(queries.fetch_add(1, Ordering::Relaxed), 1 | 5) {
+                return Action::Throw(exception("java.lang.RuntimeException", "not now"));
+            }
+            return Action::Value(self::names(&names.collect::<Vec<_>>()));
+        }
+        respond(&served, call)
+    });
+    let mut collector = collector(&fake, "includeObjectNames: ['a:*', 'b:*']");
+    let fails = |collector: &mut Collector| collector.values(soon(), |_, _| {}).unwrap_err();
+    assert!(fails(&mut collector).to_string().contains("not now"));
+    // Now as another bean by the same name, noticed at the end of a scrape.
+    assert_eq!(read(&mut collector), ["a:n=1: X", "b:n=1: X"]);
+    there.lock().unwrap().insert("a:n=1".to_owned(), vec!["Y"]);
+    assert!(fails(&mut collector).to_string().contains("not now"));
+    assert_eq!(read(&mut collector), ["a:n=1: ", "b:n=1: X"]);
+    assert_eq!(read(&mut collector), ["a:n=1: Y", "b:n=1: X"]);
+}
+
+#[test]
+fn beans_that_come_and_go_do_not_keep_others_from_their_turn() {
+    let there = beans(&[("a:n=1", &["X"])]);
+    let served = Arc::clone(&there);
+    let fake = Fake::start(move |call| respond(&served, call));
+    let mut collector = collector(&fake, "");
+    read(&mut collector);
+    there.lock().unwrap().insert("a:n=1".to_owned(), vec!["X", "Y"]);
+    let found = (0..300).any(|number| {
+        there.lock().unwrap().retain(|name, _| name == "a:n=1");
+        there.lock().unwrap().insert(format!("b:n={number}"), vec!["X"]);
+        read(&mut collector)[0] == "a:n=1: X Y"
+    });
+    assert!(found);
+}
+
+#[test]
+fn a_scrape_that_failed_is_a_step_forward() {
+    let there = beans(&[("a:n=1", &["X"]), ("a:n=2", &["X"]), ("a:n=3", &["X"])]);
+    let served = Arc::clone(&there);
+    let hung = AtomicBool::new(false);
+    let fake = Fake::start(move |call| {
+        let last = call.hash == methods::GET_MBEAN_INFO.hash && call.name == "a:n=3";
+        if last && !hung.swap(true, Ordering::Relaxed) {
+            return Action::Hang;
+        }
+        respond(&served, call)
+    });
+    let mut collector = collector(&fake, "");
+    let deadline = Instant::now() + Duration::from_millis(300);
+    let error = collector.scrape(deadline).unwrap_err();
+    assert!(matches!(error, SessionError::Deadline), "{error}");
+    assert_eq!(read(&mut collector), ["a:n=1: X", "a:n=2: X", "a:n=3: X"]);
+    assert_eq!((infos_of(&fake, "a:n=1"), infos_of(&fake, "a:n=3")), (1, 2));
+
+    // Another process has other beans, whatever they are called.
+    there.lock().unwrap().insert("a:n=1".to_owned(), vec!["X", "Y"]);
+    fake.restart();
+    collector.session.as_mut().unwrap().reconnect(soon()).unwrap();
+    assert_eq!(read(&mut collector)[0], "a:n=1: X Y");
 }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::java::sample::Sample;
@@ -43,6 +44,8 @@ pub(crate) struct Fake {
     pub(crate) port: u16,
     calls: Arc<Mutex<Vec<Call>>>,
     connections_max: usize,
+    /// Which process it is: part of the number of its objects.
+    process: Arc<AtomicU8>,
 }
 
 impl Fake {
@@ -59,7 +62,8 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let calls = Arc::new(Mutex::new(Vec::new()));
-        let fake = Self { port, calls, connections_max };
+        let process = Arc::new(AtomicU8::new(5));
+        let fake = Self { port, calls, connections_max, process };
         let (server, behaviour) = (fake.clone(), Arc::new(behaviour));
         std::thread::spawn(move || {
             for (connection, stream) in listener.incoming().enumerate() {
@@ -78,6 +82,11 @@ impl Fake {
         fake
     }
 
+    /// From now on it is another process.
+    pub(crate) fn restart(&self) {
+        self.process.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn target(&self) -> Target {
         Target::new("127.0.0.1", self.port)
     }
@@ -86,6 +95,10 @@ impl Fake {
     pub(crate) fn calls(&self, method: crate::rmi::Method) -> Vec<Call> {
         let calls = self.calls.lock().unwrap();
         calls.iter().filter(|call| call.hash == method.hash).cloned().collect()
+    }
+
+    fn stub(&self) -> Sample {
+        stub(self.port, self.process.load(Ordering::Relaxed))
     }
 
     fn serve(
@@ -115,15 +128,13 @@ impl Fake {
             let call = read_call(&mut input, &mut graph, connection)?;
             self.calls.lock().unwrap().push(call.clone());
             let action = match call.hash {
-                hash if hash == LOOKUP.hash => Action::Value(stub(self.port)),
+                hash if hash == LOOKUP.hash => Action::Value(self.stub()),
                 hash if hash == methods::CLOSE.hash => Action::Void,
                 _ => behaviour(&call),
             };
             let action = match action {
                 // What no behaviour knows is a login.
-                Action::Void if call.hash == methods::NEW_CLIENT.hash => {
-                    Action::Value(stub(self.port))
-                }
+                Action::Void if call.hash == methods::NEW_CLIENT.hash => Action::Value(self.stub()),
                 action => action,
             };
             match action {
@@ -240,11 +251,11 @@ pub(crate) fn list<'a>(
     sample.end()
 }
 
-fn stub(port: u16) -> Sample {
+fn stub(port: u16, process: u8) -> Sample {
     // A host that leads nowhere: clients are to ignore it.
     let mut reference = b"\x00\x0aUnicastRef\x00\x0dpod-7.invalid".to_vec();
     reference.extend(u32::from(port).to_be_bytes());
-    reference.extend([5; 23]);
+    reference.extend([process; 23]);
     Sample::new()
         .object()
         .class("javax.management.remote.rmi.RMIServerImpl_Stub", 2, &[])

@@ -20,9 +20,6 @@ const BYTES_MAX: usize = 64 * 1024;
 /// What a call of JMX has besides its names.
 const CALL_BYTES: usize = 256;
 
-/// The server does not know the connection object, or no longer.
-const UNKNOWN_OBJECT: &str = "java.rmi.NoSuchObjectException";
-
 /// A stream to the connection object of a session. There may be several: the server answers each
 /// on a thread of its own.
 #[derive(Debug)]
@@ -49,6 +46,9 @@ pub(super) struct Calls<'a> {
 pub(super) enum Stopped {
     /// The server gave up in the middle of the answer to the first call that has none, or we did.
     Aborted(SessionError),
+    /// Where that answer should begin, there is something else: what came before was not read to
+    /// its end, or beyond.
+    Astray(SessionError),
     /// The connection failed.
     Failed(SessionError),
 }
@@ -125,31 +125,36 @@ impl Lane {
             match self.reached.connection.reply(&mut self.graph, false) {
                 Ok(reply) => {
                     if let Err(thrown) = reply.result {
-                        let (class, message) = self.graph.throwable(thrown);
-                        if class == UNKNOWN_OBJECT {
+                        let error = SessionError::remote(self.graph.throwable(thrown));
+                        if error.is_connection() {
                             self.broken = true;
-                            return Err(Stopped::Failed(SessionError::Remote { class, message }));
+                            return Err(Stopped::Failed(error));
                         }
                     }
                     each(index, &self.graph, reply.result);
                 }
-                Err(error) => {
-                    // What cannot be read (an `Externalizable` says nowhere where it ends) and what
-                    // is too large cost no other bean its answer.
-                    let aborted = matches!(
-                        error.problem,
-                        Problem::Aborted { .. } | Problem::Structure(_) | Problem::Limit(_)
-                    );
-                    let error = self.failed(error);
-                    return Err(if aborted {
-                        Stopped::Aborted(error)
-                    } else {
-                        Stopped::Failed(error)
-                    });
-                }
+                Err(error) => return Err(self.stopped(error)),
+            }
+            // What is in the buffer already is read without waiting.
+            if Instant::now() >= deadline && index + 1 < range.end {
+                self.broken = true;
+                return Err(Stopped::Failed(SessionError::Deadline));
             }
         }
         Ok(())
+    }
+
+    /// What cannot be read (an `Externalizable` says nowhere where it ends, a `writeObject` may leave
+    /// out the fields that its class has) and what is too large cost no other bean its answer.
+    fn stopped(&mut self, error: JavaError) -> Stopped {
+        let failed = matches!(error.problem, Problem::Io(_) | Problem::End);
+        let within = self.reached.connection.is_within_reply();
+        let error = self.failed(error);
+        match (failed, within) {
+            (true, _) => Stopped::Failed(error),
+            (false, true) => Stopped::Aborted(error),
+            (false, false) => Stopped::Astray(error),
+        }
     }
 
     fn check(&self) -> Result<(), SessionError> {

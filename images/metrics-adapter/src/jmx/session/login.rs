@@ -30,6 +30,17 @@ pub(super) fn login(target: &Target, deadline: Instant) -> Result<Lane, SessionE
             (server, Some(reached))
         }
     };
+    // A registry without TLS may be anybody's: what it says must not make us show the password.
+    if target.tls.is_some()
+        && target.credentials.is_some()
+        && server.factory == SocketFactory::Plain
+    {
+        return Err(SessionError::Protocol(
+            "TLS is configured, but the server object is to be reached without it: the password is \
+             not sent"
+                .to_owned(),
+        ));
+    }
     let mut reached = follow(target, &server, reached, deadline)?;
     let credentials = |out: &mut Vec<u8>| match &target.credentials {
         Some((user, password)) => java::push_strings(&[user.as_str(), password.expose()], out),

@@ -1,7 +1,10 @@
 //! A TCP stream with a deadline instead of timeouts, in TLS or not.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -56,23 +59,16 @@ impl Stream {
         given_up: &GivenUp,
     ) -> io::Result<Self> {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
-        for address in (bare, port).to_socket_addrs()? {
-            match reach(&address, deadline, CONNECT_MAX) {
-                Ok(tcp) => {
-                    tcp.set_nodelay(true)?;
-                    let timed = Timed { tcp, deadline, given_up: given_up.clone() };
-                    let Some(config) = tls else { return Ok(Self::Plain(timed)) };
-                    let name = ServerName::try_from(bare.to_owned())
-                        .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
-                    let client = ClientConnection::new(Arc::clone(config), name)
-                        .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
-                    return Ok(Self::Tls(Box::new(StreamOwned::new(client, timed))));
-                }
-                Err(error) => failure = error,
-            }
-        }
-        Err(failure)
+        let addresses: Vec<SocketAddr> = (bare, port).to_socket_addrs()?.collect();
+        let tcp = reach(&addresses, deadline, CONNECT_MAX)?;
+        tcp.set_nodelay(true)?;
+        let timed = Timed { tcp, deadline, given_up: given_up.clone() };
+        let Some(config) = tls else { return Ok(Self::Plain(timed)) };
+        let name = ServerName::try_from(bare.to_owned())
+            .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+        let client = ClientConnection::new(Arc::clone(config), name)
+            .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
+        Ok(Self::Tls(Box::new(StreamOwned::new(client, timed))))
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
@@ -80,6 +76,16 @@ impl Stream {
             Self::Plain(timed) => timed.deadline = deadline,
             Self::Tls(stream) => stream.sock.deadline = deadline,
         }
+    }
+
+    /// Ends it at once, without a word.
+    pub(super) fn shutdown(&mut self) {
+        let timed = match self {
+            Self::Plain(timed) => timed,
+            Self::Tls(stream) => &mut stream.sock,
+        };
+        // One that has ended already cannot be ended.
+        let _ = timed.tcp.shutdown(Shutdown::Both);
     }
 
     pub(super) fn is_tls(&self) -> bool {
@@ -137,15 +143,23 @@ impl Write for Timed {
     }
 }
 
-/// Connects within a time that may be shorter than what is left.
-fn reach(address: &SocketAddr, deadline: Instant, max: Duration) -> io::Result<TcpStream> {
-    let left = left(deadline)?;
-    match TcpStream::connect_timeout(address, left.min(max)) {
-        Err(error) if is_timeout(&error) && left > max => {
-            Err(io::Error::other(format!("no connection within {max:?}")))
+/// Connects to the first address that takes it. Each has its share of the time that is left, and at
+/// most `max`, so that one that swallows packets leaves some to those behind it.
+fn reach(addresses: &[SocketAddr], deadline: Instant, max: Duration) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
+    for (address, to_come) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+        let left = left(deadline)?;
+        let share = (left / to_come).min(max).max(Duration::from_micros(1));
+        match TcpStream::connect_timeout(address, share) {
+            Ok(tcp) => return Ok(tcp),
+            // The caller's time is not up, only that for a connection.
+            Err(error) if is_timeout(&error) && left > share => {
+                failure = io::Error::other(format!("no connection within {share:?}"));
+            }
+            Err(error) => failure = error,
         }
-        result => result,
     }
+    Err(failure)
 }
 
 fn is_timeout(error: &io::Error) -> bool {
@@ -156,32 +170,4 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     // The system takes less than a microsecond for no timeout at all.
     if left < Duration::from_micros(1) { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_that_takes_no_connection_costs_less_than_the_deadline() {
-        // A listener that takes nothing, whose queue is full: the kernel drops what else comes.
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
-        let socket = socket.unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        socket.listen(0).unwrap();
-        let address = socket.local_addr().unwrap().as_socket().unwrap();
-        let (start, max) = (Instant::now(), Duration::from_millis(50));
-        let end = start + Duration::from_secs(60);
-        let mut taken = Vec::new();
-        let error = loop {
-            match reach(&address, end, max) {
-                Ok(stream) => taken.push(stream),
-                Err(error) => break error,
-            }
-            assert!(taken.len() < 100, "the queue never is full");
-        };
-        assert!(!is_timeout(&error), "it is no deadline: {error}");
-        assert!(error.to_string().contains("no connection within 50ms"), "{error}");
-        assert!(is_timeout(&reach(&address, Instant::now() + max, max * 10).unwrap_err()));
-    }
 }

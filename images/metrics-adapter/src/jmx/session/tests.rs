@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sha1::{Digest, Sha1};
@@ -404,4 +404,269 @@ fn what_needs_tls_says_so() {
     target.advertised_host = true;
     let error = Session::connect(&target, soon()).unwrap_err();
     assert!(error.to_string().contains("pod-7.invalid"), "{error}");
+}
+
+#[test]
+fn a_password_meant_for_tls_is_not_sent_without() {
+    let fake = Fake::start(|_| Action::Void);
+    let mut target = fake.target();
+    let nobody = rustls::ClientConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    );
+    let nobody = nobody.with_safe_default_protocol_versions().unwrap();
+    let nobody = nobody.with_root_certificates(rustls::RootCertStore::empty());
+    target.tls = Some(nobody.with_no_client_auth().into());
+    target.credentials = Some(("reader".to_owned(), "secret".to_owned().into()));
+    let error = Session::connect(&target, soon()).unwrap_err();
+    assert!(error.to_string().contains("the password is not sent"), "{error}");
+    assert_eq!(fake.calls(methods::NEW_CLIENT), []);
+    // Without a password there is nothing to keep.
+    target.credentials = None;
+    Session::connect(&target, soon()).unwrap().close();
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 1);
+}
+
+/// `index: attributes` of all beans, by their order.
+fn counts(session: &mut Session, wanted: &[Wanted<'_>]) -> Vec<(usize, usize)> {
+    let answers = read(session, wanted);
+    answers.iter().map(|(index, found)| (*index, found.len())).collect()
+}
+
+/// The server breaks off: what it has written so far, its exception, the end of the connection.
+fn abort() -> Action {
+    let thrown = exception("java.io.NotSerializableException", "java.lang.Thread");
+    let bytes = Sample::new().raw(&[0x7b]).raw(&thrown.bytes[4..]);
+    let length = answer(1, &bytes).len();
+    Action::Cut(bytes, length)
+}
+
+#[test]
+fn what_a_pass_that_failed_has_learnt_is_known_to_the_next() {
+    let hung = AtomicBool::new(false);
+    let fake = Fake::start(move |call| {
+        let bulk = call.hash == methods::GET_ATTRIBUTES.hash;
+        match call.name.as_str() {
+            "test:n=0" | "test:n=1" if bulk => abort(),
+            "test:n=2" if bulk => Action::Throw(exception("java.lang.RuntimeException", "bulk")),
+            "test:n=3" if bulk && !hung.swap(true, Ordering::Relaxed) => Action::Hang,
+            _ => integers(call),
+        }
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(4);
+    let attributes = ["A".to_owned()];
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    let deadline = Instant::now() + Duration::from_millis(500);
+    let error = session.values(&wanted, deadline, &mut |_, _| {}).unwrap_err();
+    assert!(matches!(error, SessionError::Deadline), "{error}");
+    assert_eq!(fake.calls(methods::GET_ATTRIBUTE).len(), 0);
+    session.reconnect(soon()).unwrap();
+    assert_eq!(counts(&mut session, &wanted), [(3, 1), (0, 1), (1, 1), (2, 1)]);
+    let bulk = fake.calls(methods::GET_ATTRIBUTES);
+    let of = |name: &str| bulk.iter().filter(|call| call.name == name).count();
+    assert_eq!(["test:n=0", "test:n=1", "test:n=2", "test:n=3"].map(of), [1, 1, 1, 2]);
+}
+
+#[test]
+fn a_failing_connection_is_no_fault_of_the_beans() {
+    for class in ["java.io.IOException", "java.rmi.ServerError", "java.rmi.NoSuchObjectException"] {
+        let closed = std::sync::Arc::new(AtomicBool::new(true));
+        let served = std::sync::Arc::clone(&closed);
+        let fake = Fake::start(move |call| match call.hash {
+            hash if hash == methods::NEW_CLIENT.hash => Action::Void,
+            _ if served.load(Ordering::Relaxed) => Action::Throw(exception(class, "closed")),
+            _ => integers(call),
+        });
+        let mut session = Session::connect(&fake.target(), soon()).unwrap();
+        let names = object_names(6);
+        let attributes = ["A".to_owned()];
+        for count in [1, 3, 6] {
+            let wanted = names[..count].iter();
+            let wanted: Vec<_> =
+                wanted.map(|name| Wanted { name, attributes: &attributes }).collect();
+            let error = session.values(&wanted, soon(), &mut |_, _| {}).unwrap_err();
+            assert!(error.is_connection(), "{error}");
+            session.reconnect(soon()).unwrap();
+        }
+        closed.store(false, Ordering::Relaxed);
+        let wanted: Vec<_> =
+            names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+        assert_eq!(counts(&mut session, &wanted), [0, 1, 2, 3, 4, 5].map(|index| (index, 1)));
+        assert_eq!(fake.calls(methods::GET_ATTRIBUTE).len(), 0, "{class}");
+    }
+}
+
+#[test]
+fn a_bean_that_ends_every_connection_is_left_out() {
+    for first in [true, false] {
+        let fake = Fake::start(move |call| match (call.name.as_str(), call.hash) {
+            ("test:n=0", _) if first => Action::Throw(exception("java.io.IOException", "odd")),
+            ("test:n=2", _) if !first => Action::Close,
+            _ => integers(call),
+        });
+        let mut session = Session::connect(&fake.target(), soon()).unwrap();
+        let names = object_names(4);
+        let attributes = ["A".to_owned()];
+        let wanted: Vec<_> =
+            names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+        for _ in 0..2 {
+            let found = counts(&mut session, &wanted);
+            let read: Vec<_> = found.iter().filter(|it| it.1 > 0).map(|it| it.0).collect();
+            assert_eq!(read, if first { [1, 2, 3] } else { [0, 1, 3] });
+        }
+    }
+}
+
+#[test]
+fn what_was_learnt_is_for_one_process() {
+    let fake = Fake::start(|call| {
+        match call.hash == methods::GET_ATTRIBUTES.hash && call.name == "test:n=0" {
+            true => Action::Throw(exception("java.lang.RuntimeException", "bulk")),
+            false => integers(call),
+        }
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(1);
+    let attributes = ["A".to_owned()];
+    let wanted = [Wanted { name: &names[0], attributes: &attributes }];
+    let bulk = || fake.calls(methods::GET_ATTRIBUTES).len();
+    for calls in [1, 1] {
+        assert_eq!(counts(&mut session, &wanted), [(0, 1)]);
+        assert_eq!(bulk(), calls);
+        session.reconnect(soon()).unwrap();
+    }
+    fake.restart();
+    session.reconnect(soon()).unwrap();
+    assert_eq!(counts(&mut session, &wanted), [(0, 1)]);
+    assert_eq!(bulk(), 2);
+}
+
+/// An object whose `writeObject` leaves out the field that its class has.
+fn without_its_field(sample: Sample) -> Sample {
+    sample.object().class("com.example.Odd", 3, &["In"]).null().block(&[9; 5]).end()
+}
+
+#[test]
+fn a_class_that_leaves_out_its_fields_costs_itself_only() {
+    let fake = Fake::start(|call| match (call.name.as_str(), call.hash) {
+        ("test:n=1", hash) if hash == methods::GET_ATTRIBUTES.hash => {
+            let texts = call.texts.iter().map(String::as_str);
+            Action::Value(list(texts, |name, sample| match name {
+                "Odd" => without_its_field(sample),
+                _ => sample.integer(7),
+            }))
+        }
+        (_, hash) if hash == methods::GET_ATTRIBUTE.hash && call.texts == ["Odd"] => {
+            Action::Value(without_its_field(Sample::new()))
+        }
+        _ => integers(call),
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(3);
+    let attributes = ["Count", "Odd", "Size"].map(str::to_owned);
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    assert_eq!(counts(&mut session, &wanted), [(0, 3), (2, 3), (1, 2)]);
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 3);
+    assert_eq!(counts(&mut session, &wanted), [(0, 3), (1, 2), (2, 3)]);
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 3);
+}
+
+#[test]
+fn bytes_behind_an_answer_are_the_fault_of_that_answer() {
+    let junk = |sample: &Sample| Action::Raw([&answer(1, sample)[..], &[1, 2, 3]].concat());
+    let fake = Fake::start(move |call| match (call.name.as_str(), call.hash) {
+        ("test:n=1", hash) if hash == methods::GET_ATTRIBUTES.hash && call.texts.len() == 2 => {
+            junk(&list(["A", "B"], |_, sample| sample.integer(7)))
+        }
+        ("test:n=1", hash) if hash == methods::GET_ATTRIBUTE.hash && call.texts == ["A"] => {
+            junk(&Sample::new().integer(7))
+        }
+        _ => integers(call),
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(4);
+    let attributes = ["A", "B"].map(str::to_owned);
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    // At once, then one by one, then without the one to blame.
+    assert_eq!(counts(&mut session, &wanted), [(0, 2), (1, 2), (2, 2), (3, 2)]);
+    assert_eq!(counts(&mut session, &wanted), [(0, 2), (2, 2), (3, 2), (1, 2)]);
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 3);
+    assert_eq!(counts(&mut session, &wanted), [(0, 2), (1, 1), (2, 2), (3, 2)]);
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 3);
+}
+
+#[test]
+fn what_is_too_much_at_once_is_read_by_attribute() {
+    // A megabyte of texts, from a kilobyte.
+    let text = "x".repeat(1000);
+    let value = move |sample: Sample, handle: u32| {
+        let sample = sample
+            .object()
+            .class("javax.management.openmbean.CompositeDataSupport", 2, &["Lcontents:Lx;"])
+            .null()
+            .object()
+            .class("java.util.TreeMap", 3, &[])
+            .null();
+        let sample = sample.string("k").string(&text);
+        (1..1000).fold(sample, |sample, _| sample.string("k").reference(handle)).end()
+    };
+    let fake = Fake::start(move |call| match call.hash {
+        hash if hash == methods::GET_ATTRIBUTES.hash => {
+            let mut sample = list(["A0"], |_, sample| value(sample, 14));
+            sample.bytes.pop();
+            let further = |sample: Sample, name: &String| {
+                sample.object().reference(3).string(name).reference(10)
+            };
+            Action::Value(call.texts[1..].iter().fold(sample, further).end())
+        }
+        hash if hash == methods::GET_ATTRIBUTE.hash => Action::Value(value(Sample::new(), 6)),
+        _ => Action::Void,
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(1);
+    let attributes: Vec<String> = (0..40).map(|number| format!("A{number}")).collect();
+    let wanted = [Wanted { name: &names[0], attributes: &attributes }];
+    let answers = read(&mut session, &wanted);
+    let whole =
+        |value: &Value| matches!(value, Value::Composite { entries, .. } if entries.len() == 1000);
+    let count = answers[0].1.iter().filter(|(_, value)| whole(value)).count();
+    assert_eq!(answers[0].1.len(), 40);
+    assert!((20..40).contains(&count), "what is beyond the limit has no value: {count}");
+    assert_eq!(fake.calls(methods::GET_ATTRIBUTE).len(), 40);
+    assert_eq!(fake.calls(methods::NEW_CLIENT).len(), 1);
+}
+
+#[test]
+fn a_further_stream_holds_back_only_so_much() {
+    // Half a megabyte a bean, from five kilobytes.
+    let text = "x".repeat(1000);
+    let fake = Fake::start(move |call| match call.hash {
+        hash if hash == methods::GET_ATTRIBUTES.hash => {
+            let mut sample = list(["A0"], |_, sample| sample.string(&text));
+            sample.bytes.pop();
+            let further = |sample: Sample, name: &String| {
+                sample.object().reference(3).string(name).reference(8)
+            };
+            Action::Value(call.texts[1..].iter().fold(sample, further).end())
+        }
+        _ => Action::Void,
+    });
+    let mut session = Session::connect(&fake.target(), soon()).unwrap();
+    let names = object_names(500);
+    let attributes: Vec<String> = (0..500).map(|number| format!("A{number}")).collect();
+    let wanted: Vec<_> =
+        names.iter().map(|name| Wanted { name, attributes: &attributes }).collect();
+    let mut next = 0;
+    let each = &mut |index, answer: super::Answer| {
+        assert_eq!((index, answer.unwrap().len()), (next, 500));
+        next += 1;
+    };
+    session.values(&wanted, soon(), each).unwrap();
+    assert_eq!(next, 500);
+    // Of the 250 beans of the second stream, some 60 were kept.
+    let calls = fake.calls(methods::GET_ATTRIBUTES).len();
+    assert!((650..750).contains(&calls), "{calls}");
 }

@@ -1,14 +1,14 @@
 //! Values of many beans: all attributes of a bean in one call, one by one where that fails.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::java::{Graph, NodeId, push_null, push_object_name, push_string, push_strings};
+use crate::java::{push_null, push_object_name, push_string, push_strings};
 
+use super::budget::{Budget, Spent};
 use super::lane::{Calls, Lane, Stopped};
-use super::{Answer, Session, SessionError, Value, Wanted, convert, login, methods, text};
+use super::{Answer, Session, SessionError, Value, Wanted, convert, login, methods};
 
 /// The bean is gone: asking for its attributes one by one is of no use.
 const GONE: &str = "javax.management.InstanceNotFoundException";
@@ -19,6 +19,10 @@ const LANES_MAX: usize = 4;
 /// How long a further stream may take to be there.
 const LANE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Most memory of values that a further stream holds back until it is their turn; what is beyond is
+/// read again.
+const HELD_BYTES_MAX: usize = 32 << 20;
+
 /// Beans that are worth a stream of their own.
 const LANE_BEANS: usize = 250;
 
@@ -28,7 +32,7 @@ type AtOnce<'a> = [(usize, Cow<'a, [String]>)];
 /// What came of such a call.
 enum Outcome {
     Answer(Answer),
-    /// An exception, for more than being gone.
+    /// An exception, for more than being gone; or it is too much at once.
     Threw,
 }
 
@@ -53,7 +57,14 @@ impl Session {
                 at_once.push((index, Cow::Owned(left)));
             }
         }
-        self.beans(wanted, &at_once, &mut singly, deadline, each)?;
+        let mut threw = Vec::new();
+        let read = self.beans(wanted, &at_once, &mut singly, &mut threw, deadline, each);
+        // Whatever comes of this pass, the next one is to know.
+        for index in threw {
+            self.memory.ask_singly(wanted[index].name);
+            singly.push(index);
+        }
+        read?;
         if !singly.is_empty() {
             self.attributes(wanted, &singly, deadline, each)?;
         }
@@ -61,16 +72,16 @@ impl Session {
     }
 
     /// Reads beans with one call each, over several streams where there are many; `singly` gets
-    /// those that this failed for.
+    /// those that it broke off for, `threw` those that refused.
     fn beans(
         &mut self,
         wanted: &[Wanted<'_>],
         at_once: &AtOnce<'_>,
         singly: &mut Vec<usize>,
+        threw: &mut Vec<usize>,
         deadline: Instant,
         each: &mut dyn FnMut(usize, Answer),
     ) -> Result<(), SessionError> {
-        let mut threw: Vec<usize> = Vec::new();
         let mut take = |place: usize, outcome| match outcome {
             Outcome::Answer(answer) => each(at_once[place].0, answer),
             Outcome::Threw => threw.push(at_once[place].0),
@@ -103,6 +114,7 @@ impl Session {
         first?;
         for (number, outcomes) in shares.into_iter().enumerate() {
             let mut range = part(number + 1);
+            self.pass.progress |= !outcomes.is_empty();
             for outcome in outcomes {
                 take(range.start, outcome);
                 range.start += 1;
@@ -112,10 +124,6 @@ impl Session {
         }
         lanes.retain(|lane| lane.object == self.lane.object);
         self.more = lanes;
-        for index in threw {
-            self.memory.ask_singly(wanted[index].name);
-            singly.push(index);
-        }
         Ok(())
     }
 
@@ -151,14 +159,27 @@ impl Session {
         while done < end {
             let from = done;
             let outcome =
-                read(&mut self.lane, wanted, at_once, from..end, deadline, &mut |outcome| {
+                read(&mut self.lane, wanted, at_once, from..end, deadline, &mut |outcome, _| {
                     take(done, outcome);
                     done += 1;
                 });
             let progress = done > from;
             let at = done;
-            self.go_on(outcome, progress, deadline, |_| {
-                singly.push(at_once[at].0);
+            match &outcome {
+                Err(Stopped::Aborted(_)) => self.memory.suspect(wanted[at_once[at].0].name),
+                Err(Stopped::Astray(_)) if progress => {
+                    self.memory.suspect(wanted[at_once[at - 1].0].name);
+                }
+                _ => {}
+            }
+            let aborted = matches!(outcome, Err(Stopped::Aborted(_)));
+            self.go_on(outcome, progress, deadline, |error| {
+                if aborted {
+                    singly.push(at_once[at].0);
+                } else {
+                    // Each of its attributes may end the connection, too.
+                    take(at, Outcome::Answer(Err(error)));
+                }
                 done += 1;
             })?;
         }
@@ -174,62 +195,105 @@ impl Session {
         each: &mut dyn FnMut(usize, Answer),
     ) -> Result<(), SessionError> {
         let mut pairs: Vec<(usize, &str)> = Vec::new();
-        let mut answers: BTreeMap<usize, Answer> = BTreeMap::new();
-        for index in singly {
+        for (at, index) in singly.iter().enumerate() {
             let bean = &wanted[*index];
-            answers.insert(*index, Ok(Vec::new()));
-            pairs.extend(
-                bean.attributes
-                    .iter()
-                    .filter(|attribute| self.memory.allows(bean.name, attribute))
-                    .map(|attribute| (*index, attribute.as_str())),
-            );
+            let allowed = |attribute: &&String| self.memory.allows(bean.name, attribute);
+            let allowed = bean.attributes.iter().filter(allowed);
+            pairs.extend(allowed.map(|attribute| (at, attribute.as_str())));
         }
         let mut send = |place: usize, out: &mut Vec<u8>| {
-            let (index, attribute): (usize, &str) = pairs[place];
-            push_object_name(wanted[index].name.as_str(), out);
+            let (at, attribute): (usize, &str) = pairs[place];
+            push_object_name(wanted[singly[at]].name.as_str(), out);
             push_string(attribute, out);
             push_null(out);
         };
+        let mut gathered = Gathered::new(singly, each);
+        let mut settled = 0;
         let mut done = 0;
         while done < pairs.len() {
             let from = done;
             let calls = Calls {
                 method: methods::GET_ATTRIBUTE,
                 range: from..pairs.len(),
-                size: &|place| wanted[pairs[place].0].name.as_str().len() + pairs[place].1.len(),
+                size: &|place| {
+                    let (at, attribute) = pairs[place];
+                    wanted[singly[at]].name.as_str().len() + attribute.len()
+                },
                 send: &mut send,
             };
             let outcome = self.lane.pipeline(calls, deadline, &mut |place, graph, result| {
                 done = place + 1;
-                let (index, attribute) = pairs[place];
-                let Some(answer) = answers.get_mut(&index) else { return };
-                match (result, &mut *answer) {
-                    (Ok(root), Ok(values)) => {
-                        values.push((attribute.to_owned(), convert::value_of(graph, root)));
+                let (at, attribute) = pairs[place];
+                gathered.proceed(at);
+                match result {
+                    Ok(root) => {
+                        let name = wanted[singly[at]].name.as_str().len() + attribute.len();
+                        let value = convert::value_within(graph, root, name, &mut gathered.budget);
+                        gathered.push(attribute, value);
                     }
-                    (Err(thrown), Ok(_)) => {
+                    Err(thrown) => {
                         let (class, message) = graph.throwable(thrown);
                         if class == GONE {
-                            *answer = Err(SessionError::Remote { class, message });
+                            gathered.answer = Err(SessionError::Remote { class, message });
                         }
                     }
-                    (_, Err(_)) => {}
                 }
             });
             let progress = done > from;
-            let at = done;
-            let aborted = matches!(outcome, Err(Stopped::Aborted(_)));
-            if aborted {
-                let (index, attribute) = pairs[at];
-                self.memory.refuse(wanted[index].name, attribute);
+            let to_blame = match &outcome {
+                Err(Stopped::Aborted(_)) => Some(done),
+                Err(Stopped::Astray(_)) if progress => Some(done - 1),
+                _ => None,
+            };
+            if let Some((at, attribute)) = to_blame.and_then(|place| pairs.get(place)) {
+                self.memory.refuse(wanted[singly[*at]].name, attribute);
             }
+            for index in &singly[settled..gathered.at] {
+                self.memory.settle(wanted[*index].name);
+            }
+            settled = gathered.at;
             self.go_on(outcome, progress, deadline, |_| done += 1)?;
         }
-        for (index, answer) in answers {
-            each(index, answer);
+        gathered.proceed(singly.len());
+        for index in &singly[settled..] {
+            self.memory.settle(wanted[*index].name);
         }
         Ok(())
+    }
+}
+
+/// Values that came one by one, put together bean by bean.
+struct Gathered<'a> {
+    singly: &'a [usize],
+    each: &'a mut dyn FnMut(usize, Answer),
+    /// The bean whose values come, as a place in `singly`.
+    at: usize,
+    answer: Answer,
+    /// For all values of the bean together.
+    budget: Budget,
+}
+
+// === impl Gathered ===
+
+impl<'a> Gathered<'a> {
+    fn new(singly: &'a [usize], each: &'a mut dyn FnMut(usize, Answer)) -> Self {
+        Self { singly, each, at: 0, answer: Ok(Vec::new()), budget: Budget::reply() }
+    }
+
+    /// On to a bean further on; those before it are complete.
+    fn proceed(&mut self, at: usize) {
+        while self.at < at {
+            let answer = std::mem::replace(&mut self.answer, Ok(Vec::new()));
+            (self.each)(self.singly[self.at], answer);
+            self.at += 1;
+            self.budget = Budget::reply();
+        }
+    }
+
+    fn push(&mut self, attribute: &str, value: Value) {
+        if let Ok(values) = &mut self.answer {
+            values.push((attribute.to_owned(), value));
+        }
     }
 }
 
@@ -242,8 +306,14 @@ fn read_share(
     deadline: Instant,
 ) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(range.len());
+    let mut held = 0;
     // What is missing in the end is read again by who knows what to do.
-    let _ = read(lane, wanted, at_once, range, deadline, &mut |outcome| outcomes.push(outcome));
+    let _ = read(lane, wanted, at_once, range, deadline, &mut |outcome, bytes| {
+        held += bytes;
+        if held <= HELD_BYTES_MAX {
+            outcomes.push(outcome);
+        }
+    });
     outcomes
 }
 
@@ -253,7 +323,7 @@ fn read(
     at_once: &AtOnce<'_>,
     range: Range<usize>,
     deadline: Instant,
-    each: &mut dyn FnMut(Outcome),
+    each: &mut dyn FnMut(Outcome, usize),
 ) -> Result<(), Stopped> {
     let calls = Calls {
         method: methods::GET_ATTRIBUTES,
@@ -266,16 +336,26 @@ fn read(
             push_null(out);
         },
     };
-    lane.pipeline(calls, deadline, &mut |_, graph, result| match result {
-        Ok(root) => each(Outcome::Answer(Ok(list(graph, root)))),
-        Err(thrown) => {
-            let (class, message) = graph.throwable(thrown);
-            each(if class == GONE {
-                Outcome::Answer(Err(SessionError::Remote { class, message }))
-            } else {
-                Outcome::Threw
-            });
-        }
+    lane.pipeline(calls, deadline, &mut |place, graph, result| {
+        let mut budget = Budget::reply();
+        let outcome = match result {
+            Ok(root) => {
+                let name = wanted[at_once[place].0].name.as_str().len();
+                match convert::list(graph, root, name, &mut budget) {
+                    Ok(values) => Outcome::Answer(Ok(values)),
+                    Err(Spent) => Outcome::Threw,
+                }
+            }
+            Err(thrown) => {
+                let (class, message) = graph.throwable(thrown);
+                if class == GONE {
+                    Outcome::Answer(Err(SessionError::Remote { class, message }))
+                } else {
+                    Outcome::Threw
+                }
+            }
+        };
+        each(outcome, budget.memory_bytes());
     })
 }
 
@@ -283,17 +363,4 @@ fn read(
 fn size(bean: &Wanted<'_>) -> usize {
     let attributes: usize = bean.attributes.iter().map(|name| name.len() + 3).sum();
     bean.name.as_str().len() + attributes
-}
-
-/// An `AttributeList`.
-fn list(graph: &Graph, root: NodeId) -> Vec<(String, Value)> {
-    let Some(list) = graph.object(root) else { return Vec::new() };
-    list.items()
-        .nodes()
-        .filter_map(|id| {
-            let attribute = graph.object(id)?;
-            let name = text(graph, attribute.node("name"));
-            Some((name, convert::value_of(graph, attribute.node("value"))))
-        })
-        .collect()
 }

@@ -2,9 +2,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::value_of;
+use super::{list, value_of};
 use crate::java::sample::Sample;
 use crate::java::{Limits, read_object};
+use crate::jmx::session::budget::{Budget, Spent};
+use crate::jmx::session::fake;
 use crate::jmx::{Number, Value};
 
 const OPEN: &str = "javax.management.openmbean";
@@ -53,9 +55,12 @@ fn plain_values() {
         .class("java.sql.Timestamp", 2, &["Inanos"])
         .class("java.util.Date", 3, &[])
         .null()
-        .block(&1_234_567_890_123i64.to_be_bytes())
+        .block(&1_234_567_890_000i64.to_be_bytes())
         .end()
-        .int(0);
+        .int(123_999_999);
+    assert_eq!(value(&date), Value::Date(1_234_567_890_123));
+    let date = Sample::new().object().class("java.util.Date", 3, &[]).null();
+    let date = date.block(&1_234_567_890_123i64.to_be_bytes()).end();
     assert_eq!(value(&date), Value::Date(1_234_567_890_123));
     let list = Sample::new().object().class("java.util.ArrayList", 3, &["Isize"]).null();
     assert_eq!(value(&list.int(0).block(&[0; 4]).end()), Value::Array);
@@ -231,6 +236,109 @@ fn loops_and_doubling_end() {
         depth += 1;
     }
     assert_eq!((depth, found), (16, Value::Other(format!("{OPEN}.CompositeDataSupport"))));
+}
+
+/// Composite data with these columns, each a key and its value.
+fn columns(sample: Sample, count: usize, column: impl Fn(usize, Sample) -> Sample) -> Sample {
+    let sample = sample
+        .object()
+        .class(&format!("{OPEN}.CompositeDataSupport"), 2, &["Lcontents:Lx;"])
+        .null()
+        .object()
+        .class("java.util.TreeMap", 3, &[])
+        .null();
+    (0..count).fold(sample, |sample, at| column(at, sample)).end()
+}
+
+/// What is left of an `AttributeList`: the number of attributes.
+fn listed(sample: &Sample, bean: usize) -> Result<usize, Spent> {
+    let (graph, root) = read_object(&sample.bytes, &Limits::default()).unwrap();
+    list(&graph, root, bean, &mut Budget::reply()).map(|values| values.len())
+}
+
+#[test]
+fn what_is_referred_to_often_is_too_much() {
+    // The first attribute: its class is handle 3 with two types of fields, itself 6, its name 7; the
+    // value 10, behind its class and the type of a field.
+    let text = "x".repeat(1000);
+    let value = |_: &str, sample| {
+        columns(sample, 1000, |at, sample| {
+            let sample = sample.string(&format!("k{at}"));
+            // The key is 13 and the text 14, behind the map and its class.
+            if at == 0 { sample.string(&text) } else { sample.reference(14) }
+        })
+    };
+    let first = fake::list(["A"], value);
+    assert_eq!(listed(&first, 10), Ok(1));
+    let further = |count: usize, object: fn(Sample) -> Sample| {
+        let mut sample = first.clone();
+        sample.bytes.pop();
+        (0..count).fold(sample, |sample, _| object(sample)).end()
+    };
+    // The same attribute is no other one.
+    assert_eq!(listed(&further(10_000, |sample| sample.reference(6)), 10), Ok(1));
+    let other = |sample: Sample| sample.object().reference(3).reference(7).reference(10);
+    assert_eq!(listed(&further(20, other), 10), Ok(21));
+    assert_eq!(listed(&further(40, other), 10), Err(Spent));
+}
+
+#[test]
+fn what_a_metric_repeats_for_each_value_counts() {
+    let wide = |count| {
+        let value = |_: &str, sample| {
+            columns(sample, count, |at, sample| sample.string(&format!("k{at}")).null())
+        };
+        fake::list(["A"], value)
+    };
+    // The name of the bean.
+    assert_eq!(listed(&wide(2_000), 10_000), Ok(1));
+    assert_eq!(listed(&wide(2_000), 20_000), Err(Spent));
+    assert_eq!(listed(&wide(249_000), 10), Ok(1));
+    assert_eq!(listed(&wide(251_000), 10), Err(Spent));
+    // A key above.
+    let key = "k".repeat(20_000);
+    let nested = columns(Sample::new(), 1, |_, sample| {
+        columns(sample.string(&key), 2_000, |at, sample| sample.string(&format!("k{at}")).null())
+    });
+    assert_eq!(value(&nested), Value::Other(format!("{OPEN}.CompositeDataSupport")));
+    // The index of a row.
+    let table = |text: &str| {
+        let table = Sample::new()
+            .object()
+            .class(&format!("{OPEN}.TabularDataSupport"), 2, &["LdataMap:Lx;", "LtabularType:Lx;"])
+            .null()
+            .object()
+            .class("java.util.HashMap", 3, &[])
+            .null()
+            .null();
+        let table = columns(table, 2_000, |at, sample| match at {
+            0 => sample.string("key").string(text),
+            _ => sample.string(&format!("k{at}")).null(),
+        });
+        let table =
+            table.end().object().class(&format!("{OPEN}.TabularType"), 2, &["LindexNames:Lx;"]);
+        let list =
+            table.null().object().class("java.util.Arrays$ArrayList", 2, &["La:[Lx;"]).null();
+        list.array().class("[Ljava.lang.String;", 2, &[]).null().int(1).string("key")
+    };
+    assert!(matches!(value(&table("short")), Value::Tabular { .. }));
+    let long = table(&"x".repeat(20_000));
+    assert_eq!(value(&long), Value::Other(format!("{OPEN}.TabularDataSupport")));
+    // Fields that are looked through for each reference to an object.
+    let fields: Vec<String> = (0..20_000).map(|field| format!("B{field}")).collect();
+    let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+    let looked_through = |count| {
+        columns(Sample::new(), count, |at, sample| {
+            let sample = sample.string("k");
+            match at {
+                0 => sample.object().class("Wide", 2, &fields).null().raw(&[0; 20_000]),
+                // Behind composite data, its map, and the first key and class.
+                _ => sample.reference(7),
+            }
+        })
+    };
+    assert!(matches!(value(&looked_through(1_000)), Value::Composite { .. }));
+    assert!(matches!(value(&looked_through(2_000)), Value::Other(_)));
 }
 
 proptest! {
