@@ -2,10 +2,9 @@
 //!
 //! A scrape that does not come to its end in time goes on without those who waited, and its answer
 //! is there for the next: they get the last good one meanwhile, if it is not too old. It goes on for
-//! twice the configured time at most, or as long as the one waits who began it, and it is given up
-//! when nobody has waited for the configured time: what a scraper says cannot bind an input to a
-//! connection that is dead. Nothing else is kept. Whatever blocks (JMX) does so on threads of its
-//! own.
+//! twice the configured time, or as long as the one waits who began it, and is given up when nobody
+//! has waited for the configured time: what a scraper says binds no input to a dead connection.
+//! Nothing else is kept. Whatever blocks (JMX) does so on threads of its own.
 
 mod answer;
 mod goodbye;

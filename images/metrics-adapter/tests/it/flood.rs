@@ -73,7 +73,7 @@ fn settled(adapter: &Adapter, sent: u64) -> Said {
         assert!(said.packets + said.drops <= sent, "{said:?} of {sent} datagrams");
         said.packets + said.drops == sent
     });
-    // Series stand on the page before what is said of them.
+    // What is said of series is read before them.
     said(adapter)
 }
 
