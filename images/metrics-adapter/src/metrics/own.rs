@@ -75,10 +75,20 @@ const SITE: [Metric; 23] = [
 ];
 
 /// In the order of [`pushed`].
-const PUSHED: [Metric; 37] = [
+const PUSHED: [Metric; 41] = [
     gauge("metrics_adapter_series", &["kind"], "Pushed series there are"),
     gauge("metrics_adapter_families", &[], "Pushed metrics there are"),
     gauge("metrics_adapter_registry_bytes", &[], "Memory of pushed series, about"),
+    gauge(
+        "metrics_adapter_registry_reserved_bytes",
+        &[],
+        "The same with what is set aside, which is what the limit bounds",
+    ),
+    counter(
+        "metrics_adapter_observations_coarsened_total",
+        &[],
+        "Observations that a summary or native histogram had no memory to keep apart",
+    ),
     counter("metrics_adapter_series_expired_total", &[], "Pushed series forgotten by their ttl"),
     counter(
         "metrics_adapter_series_overflowed_total",
@@ -132,6 +142,16 @@ const PUSHED: [Metric; 37] = [
     counter("metrics_adapter_listener_connections_total", LISTENER, "Connections taken"),
     gauge("metrics_adapter_listener_connections", LISTENER, "Connections open"),
     counter("metrics_adapter_listener_refused_total", LISTENER, "Connections past the limit"),
+    counter(
+        "metrics_adapter_listener_idle_closed_total",
+        LISTENER,
+        "Connections closed to make room, idle for longest",
+    ),
+    counter(
+        "metrics_adapter_listener_cut_total",
+        LISTENER,
+        "Connections closed at the end of the process within a line or with bytes unread",
+    ),
     counter("metrics_adapter_listener_errors_total", LISTENER, "Connections that failed"),
     counter("metrics_adapter_listener_long_lines_total", LISTENER, "Lines that did not end"),
     counter("metrics_adapter_relay_packets_total", &["target"], "Packets passed on"),
@@ -224,6 +244,8 @@ pub(super) fn pushed(counters: &Counters, registry: &registry::Counters) -> Vec<
         kinds.map(|(kind, value)| (vec![(*kind).to_owned()], number(value))).collect(),
         single(number(registry.families)),
         single(number(registry.bytes)),
+        single(number(registry.bytes_reserved)),
+        single(number(registry.coarsened)),
         single(number(registry.expired)),
         single(number(registry.overflowed)),
         single(number(counters.events_over_limit)),
@@ -249,6 +271,8 @@ pub(super) fn pushed(counters: &Counters, registry: &registry::Counters) -> Vec<
         listeners(|it| it.connections),
         listeners(|it| it.open),
         listeners(|it| it.connections_refused),
+        listeners(|it| it.connections_idle),
+        listeners(|it| it.connections_cut),
         listeners(|it| it.connection_errors),
         listeners(|it| it.long_lines),
         relays(|it| it.packets),
