@@ -1,5 +1,6 @@
 //! What a pulled input answers, and how several answers become one page.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -85,33 +86,40 @@ impl Answer {
     }
 }
 
+/// A family as one answer has it.
+type Rival<'a> = (&'a Answer, Cow<'a, Family>);
+
 /// Joins answers into families in the order of their names. What an answer says of its scrape goes
-/// before what was read.
+/// before what was read. A family that one answer alone has, and that gets no labels, is not
+/// copied: those of a large JVM are some megabytes.
 #[must_use]
-pub fn merge(answers: &[Answer]) -> (Vec<Family>, Conflicts) {
-    let figures: Vec<Vec<Family>> = answers.iter().map(Answer::figures).collect();
-    let mut named: BTreeMap<&str, Vec<(&Answer, &Family)>> = BTreeMap::new();
-    for (answer, figures) in answers.iter().zip(&figures) {
-        for family in figures {
-            named.entry(&family.name).or_default().push((answer, family));
+pub fn merge(answers: &[Answer]) -> (Vec<Cow<'_, Family>>, Conflicts) {
+    let mut named: BTreeMap<Cow<'_, str>, Vec<Rival<'_>>> = BTreeMap::new();
+    for answer in answers {
+        for family in answer.figures() {
+            let name = Cow::Owned(family.name.clone());
+            named.entry(name).or_default().push((answer, Cow::Owned(family)));
         }
     }
     for answer in answers {
         for family in answer.families.iter() {
-            named.entry(&family.name).or_default().push((answer, family));
+            let name = Cow::Borrowed(family.name.as_str());
+            named.entry(name).or_default().push((answer, Cow::Borrowed(family)));
         }
     }
     let mut conflicts = Conflicts::default();
-    let joined = named.into_values().filter_map(|rivals| join(&rivals, &mut conflicts)).collect();
-    (joined, conflicts)
+    let joined = named.into_values().map(|mut rivals| match &rivals[..] {
+        // An input makes no series twice by itself, and without labels of ours none becomes another.
+        [(answer, _)] if answer.labels.is_empty() => rivals.swap_remove(0).1,
+        _ => Cow::Owned(join(&rivals, &mut conflicts)),
+    });
+    (joined.collect(), conflicts)
 }
 
-/// Families of one name as one; of two series with the same labels, in whatever order, the first
-/// stays.
-fn join(rivals: &[(&Answer, &Family)], conflicts: &mut Conflicts) -> Option<Family> {
-    let (alone, first) = rivals.first()?;
-    // An input makes no series twice by itself, and without labels of ours none becomes another.
-    let check = rivals.len() > 1 || !alone.labels.is_empty();
+/// Families of one name, at least one, as one; of two series with the same labels, in whatever
+/// order, the first stays.
+fn join(rivals: &[Rival<'_>], conflicts: &mut Conflicts) -> Family {
+    let first = &rivals[0].1;
     let mut seen: HashSet<String> = HashSet::new();
     let mut kind = first.kind;
     let mut samples = Vec::with_capacity(rivals.iter().map(|(_, it)| it.samples.len()).sum());
@@ -122,14 +130,14 @@ fn join(rivals: &[(&Answer, &Family)], conflicts: &mut Conflicts) -> Option<Fami
         }
         for (own, value) in &family.samples {
             let full = with_labels(own, &answer.labels);
-            if check && !seen.insert(sorted(&full)) {
+            if !seen.insert(sorted(&full)) {
                 conflicts.series += 1;
             } else {
                 samples.push((full, *value));
             }
         }
     }
-    Some(Family { name: first.name.clone(), help: first.help.clone(), kind, samples })
+    Family { name: first.name.clone(), help: first.help.clone(), kind, samples }
 }
 
 /// The text of labels in the order of their names.

@@ -1,3 +1,6 @@
+use std::borrow::Cow;
+
+use super::answer::Conflicts;
 use super::*;
 use crate::exposition::Kind;
 use crate::labels::Labels;
@@ -13,11 +16,16 @@ fn answer(input: &str, families: Vec<Family>) -> Answer {
     Answer { families: Arc::new(families), labels, jmx: None, error: None, stale: false }
 }
 
+fn merged(answers: &[Answer]) -> (Vec<Family>, Conflicts) {
+    let (families, conflicts) = merge(answers);
+    (families.into_iter().map(Cow::into_owned).collect(), conflicts)
+}
+
 #[test]
 fn inputs_are_told_apart_by_their_labels() {
     let one = || vec![family("a", Kind::Gauge, &[("x=\"1\"", 1.0), ("", 2.0)])];
-    let (families, conflicts) = merge(&[answer("p", one()), answer("q", one())]);
-    assert_eq!(conflicts, answer::Conflicts::default());
+    let (families, conflicts) = merged(&[answer("p", one()), answer("q", one())]);
+    assert_eq!(conflicts, Conflicts::default());
     let expected = [
         ("x=\"1\",input=\"p\"", 1.0),
         ("input=\"p\"", 2.0),
@@ -31,8 +39,8 @@ fn inputs_are_told_apart_by_their_labels() {
 fn what_two_inputs_say_alike_is_there_once() {
     let gauge = answer("", vec![family("a", Kind::Gauge, &[("", 1.0)])]);
     let counter = answer("", vec![family("a", Kind::Counter, &[("", 2.0), ("y=\"1\"", 3.0)])]);
-    let (families, conflicts) = merge(&[gauge, counter]);
-    assert_eq!(conflicts, answer::Conflicts { families: 1, series: 1 });
+    let (families, conflicts) = merged(&[gauge, counter]);
+    assert_eq!(conflicts, Conflicts { families: 1, series: 1 });
     assert_eq!(families, [family("a", Kind::Untyped, &[("", 1.0), ("y=\"1\"", 3.0)])]);
 }
 
@@ -40,13 +48,13 @@ fn what_two_inputs_say_alike_is_there_once() {
 fn the_order_of_labels_makes_no_other_series() {
     let one = answer("", vec![family("a", Kind::Gauge, &[("x=\"1\",y=\"2\"", 1.0)])]);
     let other = answer("", vec![family("a", Kind::Gauge, &[("y=\"2\",x=\"1\"", 2.0)])]);
-    let (families, conflicts) = merge(&[one.clone(), other]);
-    assert_eq!(conflicts, answer::Conflicts { families: 0, series: 1 });
+    let (families, conflicts) = merged(&[one.clone(), other]);
+    assert_eq!(conflicts, Conflicts { families: 0, series: 1 });
     assert_eq!(families, *one.families);
     // The label that the input adds is one of them.
     let samples = [("x=\"1\"", 1.0), ("input=\"p\",x=\"1\"", 2.0)];
-    let (families, conflicts) = merge(&[answer("p", vec![family("a", Kind::Gauge, &samples)])]);
-    assert_eq!(conflicts, answer::Conflicts { families: 0, series: 1 });
+    let (families, conflicts) = merged(&[answer("p", vec![family("a", Kind::Gauge, &samples)])]);
+    assert_eq!(conflicts, Conflicts { families: 0, series: 1 });
     assert_eq!(families, [family("a", Kind::Gauge, &[("x=\"1\",input=\"p\"", 1.0)])]);
 }
 
@@ -55,8 +63,8 @@ fn what_is_said_of_a_scrape_is_not_said_twice_by_a_rule() {
     let samples = [("", 7.0), ("bean=\"x\"", 8.0)];
     let mut one = answer("", vec![family("jmx_scrape_error", Kind::Gauge, &samples)]);
     one.jmx = Some(answer::JmxFigures { seconds: 0.5, error: false, cached_beans: 3, timeouts: 0 });
-    let (families, conflicts) = merge(&[one]);
-    assert_eq!(conflicts, answer::Conflicts { families: 0, series: 1 });
+    let (families, conflicts) = merged(&[one]);
+    assert_eq!(conflicts, Conflicts { families: 0, series: 1 });
     let found = families.iter().find(|family| family.name == "jmx_scrape_error").unwrap();
     let labels = |text| Labels::from_rendered(text);
     assert_eq!(found.samples, [(labels(""), 0.0), (labels("bean=\"x\""), 8.0)]);
@@ -65,7 +73,7 @@ fn what_is_said_of_a_scrape_is_not_said_twice_by_a_rule() {
 #[test]
 fn a_label_that_is_there_already_stays() {
     let own = answer("p", vec![family("a", Kind::Gauge, &[("input=\"own\"", 1.0)])]);
-    let (families, _) = merge(&[own]);
+    let (families, _) = merged(&[own]);
     assert_eq!(families, [family("a", Kind::Gauge, &[("input=\"own\"", 1.0)])]);
 }
 

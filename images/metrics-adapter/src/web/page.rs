@@ -3,6 +3,7 @@
 //! It is made in slices, with other tasks in between, so that neither the reader of lines nor a
 //! heartbeat waits for a large page.
 
+use std::borrow::{Borrow, Cow};
 use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -130,7 +131,7 @@ async fn pulled(live: &Live, deadlines: Deadlines) -> Vec<Answer> {
 }
 
 /// Answers as families; what could not stand beside something else is counted.
-fn joined(counters: &Counters, answers: &[Answer]) -> Vec<Family> {
+fn joined<'a>(counters: &Counters, answers: &'a [Answer]) -> Vec<Cow<'a, Family>> {
     if answers.is_empty() {
         return Vec::new();
     }
@@ -156,10 +157,10 @@ pub(super) async fn pulled_families<A>(site: &Site<A>, page: &mut Page, answers:
 
 /// Writes families with other tasks in between; gives the names of some that are not there as a
 /// whole.
-async fn families(page: &mut Page, families: &[Family]) -> Vec<String> {
+async fn families<F: Borrow<Family>>(page: &mut Page, families: &[F]) -> Vec<String> {
     let mut series = 0;
     let mut refused = Vec::new();
-    for family in families {
+    for family in families.iter().map(Borrow::borrow) {
         let before = page.left_out();
         page.family(family);
         if page.left_out() > before && refused.len() < TOLD_MAX {
