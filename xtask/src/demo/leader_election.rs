@@ -92,7 +92,7 @@ fn without_token(recipe: &LeaderElection) -> Result<()> {
     let after = recipe.report()?;
     println!("store: {}", told(&after));
     println!("{} writes that others were told were taken are gone", after.lost);
-    ensure!(after.lost >= WRITES, "the demonstration has lost nothing");
+    ensure!(after.lost > 0, "the demonstration has lost nothing");
     recipe.fencing(true)
 }
 

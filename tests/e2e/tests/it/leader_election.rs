@@ -110,10 +110,12 @@ fn paused_holders_lose_updates_without_the_token_and_none_with_it() {
         recipe.verdict()?;
 
         recipe.fencing(false)?;
-        let written = paused_while_others_write(recipe)?;
+        paused_while_others_write(recipe)?;
         let without = recipe.report()?;
         ensure!(without.backwards >= 1, "the old token was taken: {without:?}");
-        ensure!(without.lost >= written, "{written} were overwritten: {without:?}");
+        // All that others wrote meanwhile; or only the late write itself, if the holder of now had
+        // read the set just before it, and wrote it back just after.
+        ensure!(without.lost >= 1, "an update was overwritten: {without:?}");
         told(&format!("paused holder: 0 updates lost with the token, {} without", without.lost));
         Ok(())
     });
@@ -229,12 +231,12 @@ fn a_disk_is_lost(recipe: &LeaderElection) -> Result<()> {
 }
 
 /// A holder stops between reading and writing, others write, it goes on; how many they wrote.
-fn paused_while_others_write(recipe: &LeaderElection) -> Result<u64> {
+fn paused_while_others_write(recipe: &LeaderElection) -> Result<()> {
     let (old, new, _) = recipe.follow(|it| recipe.pause(it.member))?;
     let start = recipe.report()?.accepted;
-    let written = wait::until("writes of the next leader", NEXT_LEADER_WITHIN, || {
+    wait::until("writes of the next leader", NEXT_LEADER_WITHIN, || {
         let report = recipe.report()?;
-        Ok((report.token >= new.token && report.accepted > start + 3).then_some(3))
+        Ok((report.token >= new.token && report.accepted > start + 3).then_some(()))
     })?;
     let before = recipe.instance(old.member)?;
     ensure!(before.paused, "the old holder stands between its read and its write: {before:?}");
@@ -243,8 +245,7 @@ fn paused_while_others_write(recipe: &LeaderElection) -> Result<u64> {
         let after = recipe.instance(old.member)?;
         let wrote = after.accepted + after.refused > before.accepted + before.refused;
         Ok((!after.paused && wrote).then_some(()))
-    })?;
-    Ok(written)
+    })
 }
 
 fn runs_with_least_privileges(recipe: &LeaderElection) -> Result<()> {

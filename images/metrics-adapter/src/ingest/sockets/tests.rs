@@ -10,9 +10,9 @@ use super::{Connections, Datagrams, bind_first, drops_of, read_kernel_drops, unw
 /// As the kernel writes it: columns, and rows of other sockets.
 const TABLE: &str =
     "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   \
-uid  timeout inode ref pointer drops             
+uid  timeout inode ref pointer drops            \x20
   312: 00000000:23A5 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 \
-41234 2 0000000000000000 17        
+41234 2 0000000000000000 17       \x20
  4711: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000   101        0 \
 41235 2 0000000000000000 4294967295
  4712: 0100007F:0036 00000000:0000 07 00000000:00000000 00:00000000 00000000   101        0 \
