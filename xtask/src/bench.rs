@@ -20,10 +20,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use e2e::wait;
+use report::Report;
 
 /// Images that have a benchmark.
 const MEASURED: [&str; 3] = ["ambassador-proxy", "leader-elector", "metrics-adapter"];
 
+/// Between two looks at a condition: what is waited for is often measured.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// A shorter soak is a try.
 const SOAK_WHOLE: Duration = Duration::from_secs(600);
 
@@ -81,6 +85,38 @@ impl Options {
         self.only.is_empty() || self.only.iter().any(named)
     }
 
+    /// Refuses a name in `only` that selects nothing; `what` completes "no … x".
+    fn check_names(&self, what: &str, known: &[&str]) -> Result<()> {
+        match self.only.iter().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => bail!("no {what} {name}; there are: {}", known.join(", ")),
+            None => Ok(()),
+        }
+    }
+
+    /// The command that measures the same again.
+    fn command(&self, image: &str) -> String {
+        let how = match (self.soak, self.quick) {
+            (Some(duration), _) => format!(" --soak {}s", duration.as_secs()),
+            (None, true) => " --quick".to_owned(),
+            (None, false) => String::new(),
+        };
+        let only: String = self.only.iter().map(|name| format!(" --only {name}")).collect();
+        format!("Command: `cargo xtask bench {image}{how}{only}`")
+    }
+
+    /// Prints the results, and writes them between the markers of that name if they are complete.
+    fn publish(&self, report: &Report, marker: &str) -> Result<()> {
+        println!("\n{}", report.markdown());
+        match self.document() {
+            Some(path) => {
+                report.write(marker, &path)?;
+                println!("written to {}", path.display());
+            }
+            None => println!("not written: only a complete run replaces docs/benchmarks.md"),
+        }
+        Ok(())
+    }
+
     /// The binary to measure.
     fn binary(&self, image: &str) -> Result<PathBuf> {
         let built = ["dist", "target/release"].map(|folder| root().join(folder).join(image));
@@ -101,6 +137,21 @@ impl Options {
         let default = || complete.then(|| root().join("docs/benchmarks.md"));
         self.output.clone().or_else(default)
     }
+}
+
+/// Looks until `condition` yields a value, and returns it.
+fn until<T>(
+    what: &str,
+    limit: Duration,
+    condition: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    wait::until_every(LOOK_EVERY, what, limit, condition)
+}
+
+/// The line of a report that names the binary, below the root where it is there.
+fn binary_line(binary: &Path) -> String {
+    let shown = binary.strip_prefix(root()).ok().or(binary.file_name().map(Path::new));
+    format!("Binary: `{}`", shown.unwrap_or(binary).display())
 }
 
 /// The root folder of the workspace.

@@ -16,6 +16,19 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub fn until<T>(
     what: &str,
     limit: Duration,
+    condition: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    until_every(PAUSE, what, limit, condition)
+}
+
+/// As [`until`], with another time between two looks.
+///
+/// # Errors
+/// As [`until`].
+pub fn until_every<T>(
+    every: Duration,
+    what: &str,
+    limit: Duration,
     mut condition: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
     let start = Instant::now();
@@ -26,7 +39,7 @@ pub fn until<T>(
         if start.elapsed() > limit {
             bail!("waited {limit:?} for {what}");
         }
-        pause(PAUSE);
+        pause(every);
     }
 }
 

@@ -17,13 +17,13 @@ mod workload;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use self::load::Window;
 use super::machine::{self, Layout};
 use super::report::Report;
-use super::{Options, root};
+use super::{Options, binary_line};
 
 /// Folder of the binary, and marker in the document.
 const IMAGE: &str = "ambassador-proxy";
@@ -66,14 +66,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         }
         None => (measure(&bench)?, IMAGE, true),
     };
-    println!("\n{}", report.markdown());
-    match options.document() {
-        Some(path) => {
-            report.write(marker, &path)?;
-            println!("written to {}", path.display());
-        }
-        None => println!("not written: only a complete run replaces docs/benchmarks.md"),
-    }
+    options.publish(&report, marker)?;
     ensure!(passed, "the soak found what must never be, see above");
     Ok(())
 }
@@ -111,14 +104,7 @@ impl Bench {
 
     /// Lines for the head of the report: machine, programs, method, command.
     fn head(&self) -> Vec<String> {
-        let command = match (self.options.soak, self.options.quick) {
-            (Some(duration), _) => format!(" --soak {}s", duration.as_secs()),
-            (None, true) => " --quick".to_owned(),
-            (None, false) => String::new(),
-        };
-        let only = self.options.only.iter().map(|name| format!(" --only {name}"));
-        let only: String = only.collect();
-        let mut head = vec![format!("Command: `cargo xtask bench {IMAGE}{command}{only}`")];
+        let mut head = vec![self.options.command(IMAGE)];
         head.extend(machine::describe());
         head.push(format!(
             "Programs: {}; {}; {}",
@@ -126,8 +112,7 @@ impl Bench {
             machine::version_of("redis-server", "--version"),
             machine::version_of("memcached", "-V"),
         ));
-        let ours = self.ours.strip_prefix(root()).ok().or(self.ours.file_name().map(Path::new));
-        head.push(format!("Binary: `{}`", ours.unwrap_or(&self.ours).display()));
+        head.push(binary_line(&self.ours));
         let window = self.window();
         if self.options.soak.is_none() {
             head.push(format!("Cores: {}", self.layout.describe()));
@@ -147,10 +132,5 @@ impl Bench {
 fn check_names(options: &Options) -> Result<()> {
     let workloads = workload::ALL.iter().map(|workload| workload.name);
     let known: Vec<&str> = GROUPS.into_iter().chain(workloads).collect();
-    for name in &options.only {
-        if !known.contains(&name.as_str()) {
-            bail!("no group or workload {name}; there are: {}", known.join(", "));
-        }
-    }
-    Ok(())
+    options.check_names("group or workload", &known)
 }

@@ -24,7 +24,7 @@ pub(crate) use self::handover::LeadByConnection;
 use self::load::Window;
 use super::machine::{self, Layout};
 use super::report::Report;
-use super::{Options, root};
+use super::{Options, binary_line, root};
 
 /// Folder of the binary, and marker in the document.
 const IMAGE: &str = "leader-elector";
@@ -46,11 +46,7 @@ struct Bench {
 
 /// Measures what `options` ask for, prints it and writes the document.
 pub(super) fn run(options: &Options) -> Result<()> {
-    for name in &options.only {
-        if !GROUPS.contains(&name.as_str()) {
-            bail!("no group {name}; there are: {}", GROUPS.join(", "));
-        }
-    }
+    options.check_names("group", &GROUPS)?;
     if options.soak.is_some() {
         bail!("there is no soak of {IMAGE}; its simulation takes any number of seeds");
     }
@@ -68,15 +64,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     }
     machine::raise_open_files(OPEN_FILES);
     let report = measure(&bench)?;
-    println!("\n{}", report.markdown());
-    match options.document() {
-        Some(path) => {
-            report.write(IMAGE, &path)?;
-            println!("written to {}", path.display());
-        }
-        None => println!("not written: only a complete run replaces docs/benchmarks.md"),
-    }
-    Ok(())
+    options.publish(&report, IMAGE)
 }
 
 fn measure(bench: &Bench) -> Result<Report> {
@@ -113,13 +101,10 @@ impl Bench {
 
     /// Lines for the head of the report: machine, programs, method, command.
     fn head(&self) -> Vec<String> {
-        let quick = if self.options.quick { " --quick" } else { "" };
-        let only: String = self.options.only.iter().map(|name| format!(" --only {name}")).collect();
-        let mut head = vec![format!("Command: `cargo xtask bench {IMAGE}{quick}{only}`")];
+        let mut head = vec![self.options.command(IMAGE)];
         head.extend(machine::describe());
         head.push(format!("Programs: {}", machine::version_of("etcd", "--version")));
-        let ours = self.ours.strip_prefix(root()).ok().or(self.ours.file_name().map(Path::new));
-        head.push(format!("Binary: `{}`", ours.unwrap_or(&self.ours).display()));
+        head.push(binary_line(&self.ours));
         head.push(
             "Method: three members each on loopback, state of both on the same disk, default \
              timing of both (etcd: heartbeat 100 ms, election 1000 ms; ours as in its README); \

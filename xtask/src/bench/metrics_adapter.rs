@@ -17,21 +17,18 @@ mod socket;
 mod statsd;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use super::machine::{self, Layout, pause};
+use super::machine::{self, Layout};
 use super::report::Report;
-use super::{Options, root};
+use super::{Options, binary_line, root};
 
 /// Folder of the binary, and marker in the document.
 const IMAGE: &str = "metrics-adapter";
 /// Groups of measurements.
 const GROUPS: [&str; 5] = ["statsd", "memory", "scrape", "jmx", "footprint"];
-/// Between two looks at a condition.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What all groups of measurements work with.
 struct Bench {
@@ -45,11 +42,7 @@ struct Bench {
 
 /// Measures what `options` ask for, prints it and writes the document.
 pub(super) fn run(options: &Options) -> Result<()> {
-    for name in &options.only {
-        if !GROUPS.contains(&name.as_str()) {
-            bail!("no group {name}; there are: {}", GROUPS.join(", "));
-        }
-    }
+    options.check_names("group", &GROUPS)?;
     if options.soak.is_some() {
         bail!("there is no soak of {IMAGE}");
     }
@@ -66,15 +59,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         folder: tempfile::tempdir_in(target).context("create a folder for the programs")?,
     };
     let report = measure(&bench)?;
-    println!("\n{}", report.markdown());
-    match options.document() {
-        Some(path) => {
-            report.write(IMAGE, &path)?;
-            println!("written to {}", path.display());
-        }
-        None => println!("not written: only a complete run replaces docs/benchmarks.md"),
-    }
-    Ok(())
+    options.publish(&report, IMAGE)
 }
 
 fn measure(bench: &Bench) -> Result<Report> {
@@ -96,24 +81,6 @@ fn measure(bench: &Bench) -> Result<Report> {
     Ok(report)
 }
 
-/// Looks until `condition` yields a value, and returns it.
-fn until<T>(
-    what: &str,
-    limit: Duration,
-    mut condition: impl FnMut() -> Result<Option<T>>,
-) -> Result<T> {
-    let start = Instant::now();
-    loop {
-        if let Some(value) = condition()? {
-            return Ok(value);
-        }
-        if start.elapsed() > limit {
-            bail!("waited {limit:?} for {what}");
-        }
-        pause(LOOK_EVERY);
-    }
-}
-
 // === impl Bench ===
 
 impl Bench {
@@ -128,14 +95,11 @@ impl Bench {
 
     /// Lines for the head of the report: machine, programs, method, command.
     fn head(&self) -> Vec<String> {
-        let quick = if self.options.quick { " --quick" } else { "" };
-        let only: String = self.options.only.iter().map(|name| format!(" --only {name}")).collect();
-        let mut head = vec![format!("Command: `cargo xtask bench {IMAGE}{quick}{only}`")];
+        let mut head = vec![self.options.command(IMAGE)];
         head.extend(machine::describe());
         let programs = [programs::collectd_version(), machine::version_of("java", "-version")];
         head.push(format!("Programs: {}", programs.join("; ")));
-        let ours = self.ours.strip_prefix(root()).ok().or(self.ours.file_name().map(Path::new));
-        head.push(format!("Binary: `{}`", ours.unwrap_or(&self.ours).display()));
+        head.push(binary_line(&self.ours));
         head.push(format!(
             "Cores: program under test on {}, load generator and JVM with beans on {}",
             machine::list(&self.layout.tested),

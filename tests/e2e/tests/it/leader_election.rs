@@ -7,7 +7,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e::docker::{docker, inspect};
+use e2e::docker::inspect;
 use e2e::fleet::Fleet;
 use e2e::leader_election::{Hold, INSTANCES, LeaderElection, NEXT_LEADER_WITHIN, app, sidecar};
 use e2e::{http, wait};
@@ -250,17 +250,7 @@ fn paused_while_others_write(recipe: &LeaderElection) -> Result<()> {
 
 fn runs_with_least_privileges(recipe: &LeaderElection) -> Result<()> {
     let container = recipe.compose.container(&sidecar(0))?;
-    let image = inspect(&container, "{{.Image}}")?;
-    let user = docker(&["image", "inspect", "--format", "{{.Config.User}}", &image])?;
-    assert_eq!(user, "65532:65532", "the image's own user");
-    for (template, expected) in [
-        ("{{.State.Health.Status}}", "healthy"),
-        ("{{.HostConfig.ReadonlyRootfs}}", "true"),
-        ("{{.HostConfig.CapDrop}}", "[ALL]"),
-        ("{{.HostConfig.SecurityOpt}}", "[no-new-privileges:true]"),
-    ] {
-        assert_eq!(inspect(&container, template)?, expected, "{template}");
-    }
+    crate::has_least_privileges(&container)?;
     assert_eq!(http::get(recipe.probe(0)?, "/readyz")?.status, 200);
     assert!(http::get(recipe.probe(0)?, "/metrics")?.body.contains("leader_elector_"));
     Ok(())

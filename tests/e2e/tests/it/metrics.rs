@@ -1,7 +1,7 @@
 //! The recipe `metrics`: what the adapters promise, seen from a real Prometheus.
 
 use anyhow::{Context, Result, ensure};
-use e2e::docker::{docker, inspect};
+use e2e::docker::inspect;
 use e2e::http;
 use e2e::metrics::{Memory, Metrics, SEEN_WITHIN, Side, value_of};
 use e2e::wait;
@@ -184,17 +184,7 @@ fn native_histograms_arrive(recipe: &Metrics) -> Result<()> {
 fn runs_with_least_privileges(recipe: &Metrics) -> Result<()> {
     for side in [Side::Shop, Side::Mailer] {
         let container = recipe.compose.container(side.adapter())?;
-        let image = inspect(&container, "{{.Image}}")?;
-        let user = docker(&["image", "inspect", "--format", "{{.Config.User}}", &image])?;
-        assert_eq!(user, "65532:65532", "the image's own user");
-        for (template, expected) in [
-            ("{{.State.Health.Status}}", "healthy"),
-            ("{{.HostConfig.ReadonlyRootfs}}", "true"),
-            ("{{.HostConfig.CapDrop}}", "[ALL]"),
-            ("{{.HostConfig.SecurityOpt}}", "[no-new-privileges:true]"),
-        ] {
-            assert_eq!(inspect(&container, template)?, expected, "{template}");
-        }
+        crate::has_least_privileges(&container)?;
         assert_eq!(http::get(recipe.probe(side)?, "/readyz")?.status, 200);
         assert!(recipe.own_metrics(side)?.contains("metrics_adapter_"));
     }

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::Bench;
-use super::group::{Group, Kind, MEMBERS, acquire, call, until};
+use super::group::{Group, Kind, MEMBERS, acquire, call};
 use super::http::request;
 use super::load::{self, Window, Work};
 use crate::bench::machine::pause;
 use crate::bench::report::{Report, Section, megabytes};
 use crate::bench::series::{Series, quantile};
+use crate::bench::until;
 
 /// For a group to come to rest.
 const SETTLE: Duration = Duration::from_secs(3);

@@ -2,9 +2,9 @@
 //! etcd as Debian packages it, both with their default timing.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -12,8 +12,7 @@ use tempfile::TempDir;
 use super::Bench;
 use super::http::{Client, request};
 use crate::bench::child::{Child, Port};
-use crate::bench::machine::pause;
-use crate::bench::usage;
+use crate::bench::{until, usage};
 
 /// Members of a group.
 pub(super) const MEMBERS: usize = 3;
@@ -21,8 +20,6 @@ pub(super) const MEMBERS: usize = 3;
 pub(super) const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// From the start of the members, or from a fault, to a group that works.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
-/// Between two looks at a condition.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// Which of the two.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -293,22 +290,4 @@ impl Held {
 pub(super) fn acquire_request(election: &str, ttl_ms: u64, wait_ms: u64) -> Vec<u8> {
     let body = json!({ "ttl_ms": ttl_ms, "wait_ms": wait_ms });
     request("POST", &format!("/v1/elections/{election}/acquire"), &body.to_string())
-}
-
-/// Looks until `condition` yields a value, and returns it.
-pub(super) fn until<T>(
-    what: &str,
-    limit: Duration,
-    mut condition: impl FnMut() -> Result<Option<T>>,
-) -> Result<T> {
-    let start = Instant::now();
-    loop {
-        if let Some(value) = condition()? {
-            return Ok(value);
-        }
-        if start.elapsed() > limit {
-            bail!("waited {limit:?} for {what}");
-        }
-        pause(LOOK_EVERY);
-    }
 }

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::Bench;
-use super::group::{Group, Kind, MEMBERS, acquire, get, until};
+use super::group::{Group, Kind, MEMBERS, acquire, get};
 use super::http::{Client, request};
 use crate::bench::machine::pause;
 use crate::bench::report::{Report, Section};
 use crate::bench::series::quantile;
+use crate::bench::until;
 
 /// Rounds of each.
 const RESIGNATIONS: usize = 300;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 
-use super::{socket, until};
+use super::socket;
+use crate::bench::until;
 
 /// Datagrams of a batch.
 const BATCH: usize = 100;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::{Bench, IMAGE, until};
+use super::{Bench, IMAGE};
 use crate::bench::child::Child;
 use crate::bench::machine::{find, list};
 use crate::bench::root;
+use crate::bench::until;
 
 /// From the start of the JVM to all beans.
 const READY_WITHIN: Duration = Duration::from_secs(60);

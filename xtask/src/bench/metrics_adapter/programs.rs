@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{Bench, page, socket, until};
+use super::{Bench, page, socket};
 use crate::bench::child::{Child, Port};
+use crate::bench::until;
 
 /// From a start to the first answer, or to a bound socket.
 const READY_WITHIN: Duration = Duration::from_secs(20);

@@ -6,10 +6,11 @@ use anyhow::{Context, Result, ensure};
 
 use super::blast::Batch;
 use super::programs::{Adapter, BUFFER, Collectd};
-use super::{Bench, page, until};
+use super::{Bench, page};
 use crate::bench::machine::pause;
 use crate::bench::report::{Report, Section, thousands};
 use crate::bench::series::Series;
+use crate::bench::until;
 use crate::bench::usage;
 
 /// Lines of a burst.
